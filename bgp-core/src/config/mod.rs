@@ -1,0 +1,117 @@
+//! What an operator asked for: typed, complete and valid.
+//!
+//! Text becomes a [`Config`] elsewhere (`bgp-daemon` reads TOML, an embedder writes Rust). Every
+//! default has been filled in by then, so nothing in the engine asks "was it set?".
+//!
+//! # Invariants
+//!
+//! [`Config::validate`] holds for every `Config` that a speaker takes: names and addresses are
+//! unique, roles agree with AS numbers, every policy that is referred to exists.
+
+use crate::family::FamilySet;
+use crate::policy::Policy;
+use crate::prefix::IpNet;
+use crate::types::{Asn, ClusterId, PeerRole, RouterId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything a speaker needs to know to run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Who we are.
+    pub router: Router,
+    /// Peers with an address of their own.
+    pub peers: Vec<Peer>,
+    /// Peers that are accepted by prefix.
+    pub dynamic: Vec<DynamicGroup>,
+}
+
+/// Who we are, and what holds for all peers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Router {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterId,
+    /// Our cluster (RFC 4456 §7); by default the router id.
+    pub cluster_id: ClusterId,
+    /// Whether routes of one client are reflected to other clients. Off where the clients of a
+    /// cluster are fully meshed (RFC 4456 §10).
+    pub client_to_client: bool,
+    /// How long changes that follow each other are gathered before they are sent. The first
+    /// change after quiet never waits. 0 to 1 s.
+    pub settle: Duration,
+    /// Restart Time that we announce (RFC 4724): how long peers keep our routes while we are
+    /// away. Zero turns graceful restart off. At most 4095 s.
+    pub restart_time: Duration,
+    /// Whether this process follows one that peers may be keeping routes of: sets the R bit, and
+    /// holds back End-of-RIB until the peers have told us what they know (RFC 4724 §4.1).
+    pub restarting: bool,
+    /// Sent in the software version and FQDN capabilities; empty sends neither.
+    pub host_name: String,
+}
+
+/// A peer with an address of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Name in logs and tables; unique.
+    pub name: String,
+    /// Its address; unique.
+    pub address: IpAddr,
+    /// Its port: 179 but in tests.
+    pub port: u16,
+    /// Where we connect from; `None` lets the host choose.
+    pub local_address: Option<IpAddr>,
+    /// The rest, shared by all peers of a group.
+    pub settings: Arc<PeerSettings>,
+}
+
+/// Neighbours accepted by prefix (dynamic neighbours): they connect, we never do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DynamicGroup {
+    /// Name of the group; its peers are named `group:address`.
+    pub name: String,
+    /// From where connections are accepted.
+    pub accept: Vec<IpNet>,
+    /// At most this many at a time.
+    pub limit: usize,
+    /// What each of them gets.
+    pub settings: Arc<PeerSettings>,
+}
+
+/// What several peers have in common.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PeerSettings {
+    /// The group's name; empty for a peer that stands alone.
+    pub group: String,
+    /// The AS their OPEN must show.
+    pub remote_as: Asn,
+    /// What they are to us.
+    pub role: PeerRole,
+    /// Families that we offer.
+    pub families: FamilySet,
+    /// Hold time that we propose: zero (none), or 3 to 65,535 s.
+    pub hold_time: Duration,
+    /// Pause before another attempt to connect.
+    pub connect_retry: Duration,
+    /// Wait for them to connect; never connect.
+    pub passive: bool,
+    /// Administratively down: no session.
+    pub shutdown: bool,
+    /// Offer to receive several paths per prefix (RFC 7911).
+    pub add_path_receive: bool,
+    /// Offer messages of up to 65,535 octets (RFC 8654).
+    pub extended_messages: bool,
+    /// Announce our own address as next hop to internal peers too, except for reflected routes,
+    /// whose next hop a reflector must not change (RFC 4456 §10). External peers always get it.
+    pub next_hop_self: bool,
+    /// What may come in. `None`: everything on internal sessions, nothing on external ones
+    /// (RFC 8212).
+    pub import: Option<Arc<Policy>>,
+    /// What may go out, with the same default.
+    pub export: Option<Arc<Policy>>,
+    /// The session is ended (Cease, subcode 1) when the peer announces more than this many
+    /// prefixes; `None` is no limit (RFC 4486 §4).
+    pub max_prefixes: Option<u32>,
+}
