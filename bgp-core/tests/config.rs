@@ -1,4 +1,8 @@
 //! `Config::check` finds each fault, names its element and key, and nothing else.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its case must stop"
+)]
 
 use bgp_core::config::{
     Config, DynamicGroup, Element, MAX_NAME, MAX_PEERS, Peer, PeerSettings, Router,
