@@ -281,7 +281,7 @@ pub enum Origin {
 /// An AS_PATH in its four-octet wire form, well-formed by construction.
 ///
 /// Kept as bytes so that a path is one allocation and reflection is a copy.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct AsPath(pub(super) Box<[u8]>);
 
 /// The kind of an AS_PATH segment (RFC 4271 §4.3, RFC 5065 §3).
