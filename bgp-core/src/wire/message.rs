@@ -170,6 +170,19 @@ fn refresh(body: &[u8]) -> Result<RouteRefresh, DecodeError> {
     })
 }
 
+impl Message {
+    /// Its type.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Self::Open(_) => MessageKind::Open,
+            Self::Update(_) => MessageKind::Update,
+            Self::Notification(_) => MessageKind::Notification,
+            Self::Keepalive => MessageKind::Keepalive,
+            Self::RouteRefresh(_) => MessageKind::RouteRefresh,
+        }
+    }
+}
+
 /// Why a message cannot be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EncodeError {
@@ -211,13 +224,7 @@ pub fn encode_message(
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
     let start = out.len();
-    let kind = match message {
-        Message::Open(_) => MessageKind::Open,
-        Message::Update(_) => MessageKind::Update,
-        Message::Notification(_) => MessageKind::Notification,
-        Message::Keepalive => MessageKind::Keepalive,
-        Message::RouteRefresh(_) => MessageKind::RouteRefresh,
-    };
+    let kind = message.kind();
     write::begin(kind, out);
     match message {
         Message::Open(message) => open::write(message, out),

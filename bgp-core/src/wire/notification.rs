@@ -233,9 +233,16 @@ impl NotificationError {
             Self::Cease(Cease::Unknown(subcode)) => (6, subcode),
             Self::RouteRefresh(RefreshError::Unknown(subcode)) => (7, subcode),
             Self::Unknown { code, subcode } => (code, subcode),
-            assigned => CODES
+            Self::MessageHeader(_)
+            | Self::OpenMessage(_)
+            | Self::UpdateMessage(_)
+            | Self::HoldTimerExpired
+            | Self::FiniteStateMachine(_)
+            | Self::Cease(_)
+            | Self::RouteRefresh(_)
+            | Self::SendHoldTimerExpired => CODES
                 .iter()
-                .find(|row| row.3 == assigned)
+                .find(|row| row.3 == self)
                 .map_or((0, 0), |row| (row.0, row.1)),
         }
     }
@@ -267,11 +274,11 @@ impl Notification {
     /// The shutdown communication (RFC 9003 §2) of an administrative Cease, made fit for a log
     /// line; `None` when there is none or it is malformed.
     pub fn shutdown_communication(&self) -> Option<String> {
-        match self.error {
-            NotificationError::Cease(
-                Cease::AdministrativeShutdown | Cease::AdministrativeReset,
-            ) => {}
-            _ => return None,
+        let administrative = [Cease::AdministrativeShutdown, Cease::AdministrativeReset]
+            .map(NotificationError::Cease)
+            .contains(&self.error);
+        if !administrative {
+            return None;
         }
         let (length, text) = self.data.split_first()?;
         let text = text.get(..usize::from(*length))?;

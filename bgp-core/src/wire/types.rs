@@ -6,6 +6,10 @@ use crate::types::{Asn, ClusterId, RouterId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A whole BGP message (RFC 4271 §4).
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all messages are UPDATEs, and they move once"
+)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// Type 1 (RFC 4271 §4.2).
