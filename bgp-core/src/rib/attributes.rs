@@ -10,11 +10,14 @@
 //! chunk is encoded, so no group keeps attribute sets of its own.
 
 use super::ids::{AttributesId, Id};
+use crate::family::{Family, FamilySet};
+use crate::prefix::{IpNet, Ipv6Net, Nlri};
 use crate::types::Asn;
-use crate::wire::{NextHop, PathAttributes};
+use crate::wire::{self, EncodeContext, NextHop, PathAttributes};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// The attributes of a route together with its next hop, as received (or as originated).
@@ -28,6 +31,8 @@ pub struct RouteAttributes {
     as_path_length: usize,
     /// [`crate::wire::AsPath::first_as`], worked out once.
     first_as: Option<Asn>,
+    /// Octets of an UPDATE with these attributes and one long prefix.
+    message_len: usize,
 }
 
 impl RouteAttributes {
@@ -36,6 +41,7 @@ impl RouteAttributes {
         Self {
             as_path_length: path.as_path.length(),
             first_as: path.as_path.first_as(),
+            message_len: message_len(&path, &next_hop),
             path,
             next_hop,
         }
@@ -46,10 +52,27 @@ impl RouteAttributes {
         self.as_path_length
     }
 
+    /// About how long an UPDATE with these attributes is: never less than with one prefix, of
+    /// whatever family, towards a four-octet speaker.
+    pub(super) fn message_len(&self) -> usize {
+        self.message_len
+    }
+
     /// The AS that the AS_PATH begins with; `None` when it is empty or begins with a set.
     pub fn first_as(&self) -> Option<Asn> {
         self.first_as
     }
+}
+
+fn message_len(path: &PathAttributes, next_hop: &NextHop) -> usize {
+    const LONGEST: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128));
+    let context = EncodeContext {
+        four_octet_as: true,
+        add_path: FamilySet::EMPTY,
+        max_len: wire::MAX_EXTENDED_LEN,
+    };
+    let family = Family::Ipv6Unicast;
+    wire::announcement_len(&Nlri::plain(LONGEST), family, next_hop, path, &context)
 }
 
 /// All attribute sets in use.
@@ -80,6 +103,7 @@ impl Interner {
                 next_hop: NextHop::V4(std::net::Ipv4Addr::UNSPECIFIED),
                 as_path_length: 0,
                 first_as: None,
+                message_len: 0,
             }),
         }
     }

@@ -7,9 +7,9 @@ use super::ids::{AttributesId, PrefixId, Serial};
 use super::peers::{PeerSlot, Peers};
 use super::readers::{FROM_NOTHING, Marker};
 use super::table::Routes;
-use crate::family::Family;
 use crate::prefix::Nlri;
-use bytes::Bytes;
+use crate::wire::{self, RefreshSubtype, RouteRefresh};
+use bytes::{Bytes, BytesMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -229,20 +229,73 @@ impl<'a> Packer<'a> {
         Some(place)
     }
 
-    fn finish(self, end: u64, encoded_tail: u64) -> Chunk {
+    fn finish(mut self, end: u64, encoded_tail: u64) -> Chunk {
+        let (family, context) = (self.profile.family, self.profile.encode_context());
+        let mut announced = Vec::new();
+        for announcement in std::mem::take(&mut self.announcements) {
+            let Announcement {
+                audience,
+                words:
+                    Exported {
+                        attributes,
+                        next_hop,
+                    },
+                nlri,
+            } = announcement;
+            let mut out = Vec::new();
+            match wire::announce(family, &next_hop, &attributes, &nlri, &context, &mut out) {
+                Ok(()) => announced.push((audience, out)),
+                // Each route fits by itself, or it would not have been admitted.
+                Err(_) => nlri
+                    .into_iter()
+                    .for_each(|nlri| self.withdraw(audience, nlri)),
+            }
+        }
+        let withdrawn = self.withdraws.iter().map(|(audience, nlri)| {
+            let mut out = Vec::new();
+            wire::withdraw(family, nlri, &context, &mut out);
+            (*audience, out)
+        });
+        let messages: Vec<Message> = withdrawn
+            .map(|(audience, out)| (audience, false, out))
+            .chain(
+                announced
+                    .into_iter()
+                    .map(|(audience, out)| (audience, true, out)),
+            )
+            .flat_map(|(audience, announces, out)| {
+                out.into_iter().map(move |bytes| Message {
+                    bytes,
+                    audience,
+                    announces,
+                })
+            })
+            .collect();
         Chunk {
             end,
             encoded_tail,
             entries: self.entries,
-            bytes: 0,
-            messages: Vec::new(),
+            bytes: messages.iter().map(|message| message.bytes.len()).sum(),
+            messages,
         }
     }
 }
 
 /// A marker as a message.
-pub(super) fn marker(_family: Family, _marker: Marker) -> Bytes {
-    Bytes::new()
+pub(super) fn marker(profile: &ExportProfile, marker: Marker) -> Bytes {
+    let subtype = match marker {
+        Marker::EndOfRib => return wire::end_of_rib(profile.family),
+        Marker::RefreshBegin => RefreshSubtype::Begin,
+        Marker::RefreshEnd => RefreshSubtype::End,
+    };
+    let message = wire::Message::RouteRefresh(RouteRefresh {
+        family: profile.family.afi_safi(),
+        subtype,
+    });
+    let mut out = BytesMut::new();
+    // A ROUTE-REFRESH has a fixed length, and always fits.
+    let _ = wire::encode_message(&message, &profile.encode_context(), &mut out);
+    out.freeze()
 }
 
 /// The octets of an NLRI without path identifier.

@@ -27,11 +27,11 @@
 
 use super::attributes::RouteAttributes;
 use super::decision::{DEFAULT_LOCAL_PREF, Source};
-use crate::family::Family;
+use crate::family::{Family, FamilySet};
 use crate::policy::{Action, Policy};
-use crate::prefix::IpNet;
+use crate::prefix::{IpNet, Nlri};
 use crate::types::{Asn, ClusterId, PeerRole};
-use crate::wire::{Community, NextHop, PathAttributes};
+use crate::wire::{self, Community, EncodeContext, NextHop, PathAttributes};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -231,12 +231,39 @@ fn external_words(profile: &ExportProfile, route: &Route<'_>) -> PathAttributes 
 
 /// The length of an UPDATE with these words and one prefix.
 pub(super) fn message_len(profile: &ExportProfile, exported: &Exported, prefix: &IpNet) -> usize {
-    let _ = (profile, exported, prefix);
-    0
+    wire::announcement_len(
+        &Nlri::plain(*prefix),
+        profile.family,
+        &exported.next_hop,
+        &exported.attributes,
+        &profile.encode_context(),
+    )
 }
 
-/// Whether [`export`] would give words for `route`, without choosing them where that can be told
-/// without.
+/// Whether [`export`] would give words for `route`. Only where the message might come near to the
+/// limit are the words chosen to find out.
+///
+/// # Errors
+/// Why it would not.
 pub(super) fn admit(profile: &ExportProfile, route: &Route<'_>) -> Result<(), Refusal> {
+    /// More than all that export adds to attributes: towards two-octet speakers AS_PATH can
+    /// become one and a half times as long (RFC 6793), everything else grows by a few octets.
+    const GROWTH: usize = 128;
+    may_reach(profile, route)?;
+    next_hop(profile, route, is_reflected(profile, route))?;
+    if 2 * route.attributes.message_len() + GROWTH <= profile.send_limit {
+        return Ok(());
+    }
     export(profile, route).map(|_| ())
+}
+
+impl ExportProfile {
+    /// How messages for this group are written.
+    pub(super) fn encode_context(&self) -> EncodeContext {
+        EncodeContext {
+            four_octet_as: self.four_octet_as,
+            add_path: FamilySet::EMPTY,
+            max_len: self.send_limit,
+        }
+    }
 }

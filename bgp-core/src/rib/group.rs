@@ -494,7 +494,7 @@ impl Group {
         let (tail, settled) = (self.tail, self.settled);
         let next = |reader: &mut Reader| reader.next_marker(tail, settled, held);
         while let Some(marker) = self.readers.change(reader, next).flatten() {
-            let bytes = chunk::marker(self.profile.family, marker);
+            let bytes = chunk::marker(&self.profile, marker);
             *budget = budget.saturating_sub(bytes.len());
             out.push(bytes);
         }

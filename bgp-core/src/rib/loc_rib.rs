@@ -29,12 +29,12 @@ impl BestChange {
     }
 
     /// What was best before. The path can still be read while the change is told.
-    pub(super) fn old(&self) -> Option<PathIndex> {
+    pub(super) fn before(&self) -> Option<PathIndex> {
         self.old
     }
 
     /// What is best now.
-    pub(super) fn new(&self) -> Option<PathIndex> {
+    pub(super) fn after(&self) -> Option<PathIndex> {
         self.new
     }
 }

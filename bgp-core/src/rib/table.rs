@@ -307,8 +307,8 @@ impl Table {
 
     /// Tells everyone who has to know that a best path has changed.
     fn tell(&mut self, shared: &mut Shared, change: &BestChange) {
-        let old = change.old().map(|old| *self.routes.paths.get(old));
-        let new = change.new().map(|new| *self.routes.paths.get(new));
+        let old = change.before().map(|old| *self.routes.paths.get(old));
+        let new = change.after().map(|new| *self.routes.paths.get(new));
         for (path, sign) in [(&old, -1), (&new, 1)] {
             let of_peer = path
                 .as_ref()
