@@ -1,1 +1,4 @@
-//! Placeholder room.
+//! Configuration, admin socket, logs and signals of the BGP daemons.
+
+pub mod config;
+pub mod host;
