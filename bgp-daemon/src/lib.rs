@@ -2,3 +2,4 @@
 
 pub mod config;
 pub mod host;
+pub mod log;
