@@ -15,7 +15,6 @@ use bgp_lab::route::{Announcement, ReceivedRoute};
 use bgp_lab::topology::{ASN, Member, Topology, Transport, reflected};
 use bgp_lab::{Result, capability};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long a session or a table may take to be right. GoBGP takes 6 s to connect again.
@@ -151,20 +150,11 @@ impl Scene {
                     continue;
                 }
                 for route in announced.get(&sender.number).into_iter().flat_map(BTreeMap::values) {
-                    let next_hop = next_hop(sender, route);
-                    expected.push(reflected(transport, sender, next_hop, route));
+                    expected.push(reflected(transport, sender, route));
                 }
             }
             Some(expected)
         })
-    }
-}
-
-fn next_hop(sender: &Member, route: &Announcement) -> IpAddr {
-    let number = sender.number.into();
-    match route.family() {
-        Family::Ipv4Unicast => bgp_lab::netns::Lan::v4(number).into(),
-        Family::Ipv6Unicast => bgp_lab::netns::Lan::v6(number).into(),
     }
 }
 

@@ -149,7 +149,9 @@ fn write_configuration(host: &Host, text: &mut String) -> std::fmt::Result {
         for family in &peer.families {
             writeln!(
                 text,
-                "  {} {{ import all; export where source = RTS_STATIC; next hop self; }};",
+                // On external sessions only a MED that the export filter sets is sent.
+                "  {} {{ import all; next hop self; export filter {{ \
+                 if source != RTS_STATIC then reject; bgp_med = bgp_med; accept; }}; }};",
                 channel(*family)
             )?;
         }

@@ -142,6 +142,8 @@ impl Frr {
             "hostname frr".to_owned(),
             format!("router bgp {}", setup.asn),
             format!("bgp router-id {}", setup.router_id),
+            // Else a reflector that helps restarting peers keeps the routes of a dead one.
+            "bgp graceful-restart-disable".to_owned(),
             "no bgp default ipv4-unicast".to_owned(),
             "no bgp ebgp-requires-policy".to_owned(),
             "no bgp network import-check".to_owned(),

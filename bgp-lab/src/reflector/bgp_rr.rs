@@ -124,7 +124,7 @@ impl Reflector for BgpRr {
 ///
 /// # Errors
 /// [`Error::NotBuilt`].
-pub fn binary(name: &'static str, variable: &'static str) -> Result<PathBuf> {
+pub(super) fn binary(name: &'static str, variable: &'static str) -> Result<PathBuf> {
     let path = match env::var_os(variable) {
         Some(path) => PathBuf::from(path),
         // …/target/PROFILE/deps/TEST, or …/target/PROFILE/BINARY
