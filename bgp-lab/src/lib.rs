@@ -15,6 +15,7 @@
 //! | [`daemons`] | BIRD, FRR, GoBGP, OpenBGPD and ExaBGP behind one trait |
 //! | [`reflector`] | the router under test behind one trait |
 //! | [`topology`] | one reflector and daemons around it on one LAN |
+//! | [`octets`] | messages by hand, independent of the codec under test |
 //! | [`wire_peer`] | one blocking speaker that sends any octets and records all it hears |
 //! | [`swarm`] | thousands of clients in one thread |
 //! | [`capability`] | what this machine lacks, and the list of what was skipped for it |
@@ -32,11 +33,14 @@
 pub mod capability;
 pub mod daemons;
 pub mod netns;
+pub mod octets;
 pub mod process;
 pub mod reflector;
 pub mod route;
+pub mod swarm;
 pub mod topology;
 pub mod wait;
+pub mod wire_peer;
 
 use std::path::PathBuf;
 use std::time::Duration;
