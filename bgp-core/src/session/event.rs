@@ -181,6 +181,30 @@ impl DownReason {
         }
     }
 
+    /// Whether a peer with graceful restart may be about to come back, so that its routes are kept
+    /// (RFC 4724 §4.2): its connection broke, or, when both sides said so with the N bit
+    /// (`notification`), the session ended in a NOTIFICATION that is no hard reset (RFC 8538 §4).
+    pub fn keeps_routes(&self, notification: bool) -> bool {
+        match self {
+            Self::ConnectionClosed | Self::PeerRestarted => true,
+            Self::HoldTimerExpired(_)
+            | Self::SendHoldTimerExpired(_)
+            | Self::MessageError(_)
+            | Self::UnexpectedMessage { .. } => notification,
+            Self::NotificationReceived(received) => {
+                notification && received.error != NotificationError::Cease(Cease::HardReset)
+            }
+            Self::Stopped(_)
+            | Self::Reset(_)
+            | Self::Collision
+            | Self::Superseded
+            | Self::ConnectFailed
+            | Self::ConnectTimedOut
+            | Self::OpenRefused(_)
+            | Self::NotificationUnreadable => false,
+        }
+    }
+
     /// Whether they refused our OPEN for its capabilities (RFC 5492 §3).
     pub(super) fn refuses_capabilities(&self) -> bool {
         let Self::NotificationReceived(notification) = self else {
