@@ -1,6 +1,8 @@
 //! The speaker as a whole, in virtual time: a reflector and some clients, joined by lossless
 //! pipes.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use bgp_core::config::Peer;
 use bgp_core::config::{Config, DynamicGroup, PeerSettings, Router};
 use bgp_core::family::Family;
