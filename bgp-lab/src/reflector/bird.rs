@@ -8,6 +8,7 @@ use crate::daemons::channel;
 use crate::netns::Namespace;
 use crate::process::{Process, ask};
 use crate::{During, Error, Result, wait};
+use bgp_core::prefix::IpNet;
 use bgp_core::types::PeerRole;
 use std::fmt::Write;
 use std::fs;
@@ -48,7 +49,10 @@ impl BirdReflector {
 
     fn ask(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new(CLIENT);
-        command.arg("-s").arg(self.dir.join("bird.ctl")).args(words);
+        command
+            .arg("-s")
+            .arg(self.dir.join("bird.ctl"))
+            .args(words);
         ask(&self.namespace, command)
     }
 }
@@ -61,7 +65,8 @@ impl Reflector for BirdReflector {
             .map_err(|error| Error::Check(error.to_string()))?;
         fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
         let mut command = Command::new(PROGRAM);
-        command.args(["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"]);
+        command
+            .args(["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"]);
         self.process = Some(Process::start(&self.namespace, "bird", &self.dir, command)?);
         wait::until("BIRD's control socket", START_LIMIT, || {
             self.ask(&["show", "status"])
@@ -84,25 +89,16 @@ impl Reflector for BirdReflector {
 
     fn established(&self) -> Result<usize> {
         let answer = self.ask(&["show", "protocols"])?;
-        Ok(answer
-            .lines()
-            .filter(|line| line.contains("Established"))
-            .count())
+        Ok(answer.lines().filter(|line| line.contains("Established")).count())
     }
 
     fn tail(&self) -> String {
-        self.process
-            .as_ref()
-            .map_or_else(String::new, Process::tail)
+        self.process.as_ref().map_or_else(String::new, Process::tail)
     }
 }
 
 fn write_configuration(setup: &Setup, text: &mut String) -> std::fmt::Result {
-    writeln!(
-        text,
-        "router id {};\nlog stderr all;\nprotocol device {{ }}",
-        setup.router_id
-    )?;
+    writeln!(text, "router id {};\nlog stderr all;\nprotocol device {{ }}", setup.router_id)?;
     for peer in &setup.peers {
         write_peer(setup, peer, text)?;
     }
@@ -120,17 +116,10 @@ fn write_peer(setup: &Setup, peer: &Peer, text: &mut String) -> std::fmt::Result
         peer.address,
         peer.terms.asn
     )?;
-    if let Some(local) = setup
-        .listen
-        .iter()
-        .find(|local| local.is_ipv4() == peer.address.is_ipv4())
-    {
-        writeln!(text, "  source address {local};")?;
-    }
     if peer.passive {
         writeln!(text, "  passive;")?;
     }
-    write_terms(setup, &peer.terms, text)
+    write_terms(setup, peer.address.is_ipv4(), &peer.terms, text)
 }
 
 fn write_range(setup: &Setup, range: &Range, text: &mut String) -> std::fmt::Result {
@@ -141,10 +130,16 @@ fn write_range(setup: &Setup, range: &Range, text: &mut String) -> std::fmt::Res
         range.terms.asn,
         name = range.name.replace('-', "_"),
     )?;
-    write_terms(setup, &range.terms, text)
+    if range.terms.role == PeerRole::External {
+        writeln!(text, "  multihop;")?;
+    }
+    write_terms(setup, matches!(range.accept, IpNet::V4(_)), &range.terms, text)
 }
 
-fn write_terms(setup: &Setup, terms: &Terms, text: &mut String) -> std::fmt::Result {
+fn write_terms(setup: &Setup, ipv4: bool, terms: &Terms, text: &mut String) -> std::fmt::Result {
+    if let Some(local) = setup.listen.iter().find(|local| local.is_ipv4() == ipv4) {
+        writeln!(text, "  source address {local}; strict bind;")?;
+    }
     writeln!(
         text,
         "  local as {};\n  hold time {};\n  connect retry time 1; connect delay time 1; error wait time 1, 2;",
@@ -164,10 +159,7 @@ fn write_terms(setup: &Setup, terms: &Terms, text: &mut String) -> std::fmt::Res
     for family in &terms.families {
         let channel = channel(*family);
         let gateway = if internal {
-            format!(
-                "gateway recursive; igp table master{};",
-                channel.trim_start_matches("ipv")
-            )
+            format!("gateway recursive; igp table master{};", channel.trim_start_matches("ipv"))
         } else {
             String::new()
         };
