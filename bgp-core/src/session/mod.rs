@@ -442,6 +442,15 @@ impl Session {
         event
     }
 
+    /// The connections for which [`poll_control`](Self::poll_control) has something.
+    pub fn wants_transmit(&self) -> impl Iterator<Item = ConnectionId> {
+        let waiting = self
+            .connections
+            .iter()
+            .filter(|connection| connection.has_control());
+        waiting.map(|connection| connection.id)
+    }
+
     /// The next control message of a connection, also after its [`SessionEvent::Close`]: each is
     /// one whole message, to be sent before table data and never within it.
     pub fn poll_control(&mut self, id: ConnectionId) -> Option<Bytes> {

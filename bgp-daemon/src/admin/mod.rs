@@ -1,0 +1,4 @@
+//! The admin API.
+
+pub mod socket;
+pub mod view;
