@@ -198,7 +198,6 @@ impl Scenario {
         let mut draw = Draw {
             quiet_at: Instant::ZERO + horizon,
             topology: &topology,
-            faults: limits.faults,
             blocks: Vec::new(),
             timetable: Vec::new(),
             dead: Vec::new(),
@@ -231,7 +230,6 @@ impl Scenario {
 struct Draw<'a> {
     rng: Rng,
     topology: &'a Topology,
-    faults: bool,
     quiet_at: Instant,
     blocks: Vec<Block>,
     timetable: Vec<(Instant, Operation)>,

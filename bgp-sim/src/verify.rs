@@ -10,7 +10,7 @@ use crate::topology::Session;
 use crate::world::{Fault, World};
 use bgp_core::family::Family;
 use bgp_core::prefix::{IpNet, family_of};
-use bgp_core::rib::{AnnouncedView, PathState, PathView};
+use bgp_core::rib::{AnnouncedView, Cursor, Page, PathState, PathView};
 use bgp_core::speaker::{CommandError, MAX_PAGE, Speaker};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -95,9 +95,11 @@ impl Comparison<'_> {
     fn loc_rib(&mut self, host: usize, speaker: &Speaker) -> Result<(), Fault> {
         let topology = self.world.topology();
         for family in Family::ALL {
-            let paths = all(|from| Ok(speaker.loc_rib(family, from, MAX_PAGE)))?;
+            let paths = all(|from| Ok(speaker.loc_rib(family, from, MAX_PAGE)));
+            let paths = paths.map_err(|error| self.refused(host, &error))?;
             let best = paths.into_iter().map(|path| {
-                let from = path.peer.and_then(|peer| speaker.peer_address(peer));
+                let from = path.peer.and_then(|peer| speaker.peer_name(peer));
+                let from = from.map(|name| name.address);
                 (path.prefix, (from, words(&path)))
             });
             let expected = self.known(host, family, |known| {
@@ -119,8 +121,8 @@ impl Comparison<'_> {
         (number, session): (usize, &Session),
         (speaker, peer, family): (&Speaker, &str, Family),
     ) -> Result<(), Fault> {
-        let paths = all(|from| speaker.received(peer, family, from, MAX_PAGE))
-            .map_err(|error| format!("{}: {error}", self.name(host)))?;
+        let paths = all(|from| speaker.adj_rib_in(peer, family, from, MAX_PAGE))
+            .map_err(|error| self.refused(host, &error))?;
         let heard = paths.iter().map(|path| {
             let eligible = !matches!(path.state, PathState::Ineligible(_));
             let words = Rc::new(words(path));
@@ -138,8 +140,8 @@ impl Comparison<'_> {
         (number, session): (usize, &Session),
         (speaker, peer, family): (&Speaker, &str, Family),
     ) -> Result<(), Fault> {
-        let told = all(|from| speaker.advertised(peer, family, from, MAX_PAGE))
-            .map_err(|error| format!("{}: {error}", self.name(host)))?;
+        let told = all(|from| speaker.adj_rib_out(peer, family, from, MAX_PAGE))
+            .map_err(|error| self.refused(host, &error))?;
         let told = told.into_iter().map(|route: AnnouncedView| {
             let words = Words {
                 attributes: route.attributes,
@@ -200,6 +202,10 @@ impl Comparison<'_> {
         }
     }
 
+    fn refused(&self, host: usize, error: &CommandError) -> Fault {
+        format!("{}: {error}", self.name(host))
+    }
+
     fn name(&self, host: usize) -> &str {
         &self.world.topology().hosts[host].name
     }
@@ -214,5 +220,21 @@ fn words(path: &PathView) -> Words {
     Words {
         attributes: path.attributes.path.clone(),
         next_hop: path.attributes.next_hop,
+    }
+}
+
+/// All pages of an answer.
+fn all<T>(
+    page: impl Fn(Option<Cursor>) -> Result<Page<T>, CommandError>,
+) -> Result<Vec<T>, CommandError> {
+    let mut items = Vec::new();
+    let mut from = None;
+    loop {
+        let mut next = page(from)?;
+        items.append(&mut next.items);
+        from = next.next;
+        if from.is_none() {
+            return Ok(items);
+        }
     }
 }

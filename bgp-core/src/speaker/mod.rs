@@ -164,7 +164,11 @@ impl Speaker {
             }
         };
         let connection = self.peers.link(peer, Some(local.ip()));
-        self.with_session(peer, |session| session.handle_accepted(now, connection));
+        self.with_session(peer, |session| {
+            // A dynamic peer exists since just now; the others were started long ago.
+            session.handle_start(now);
+            session.handle_accepted(now, connection);
+        });
         Ok(connection)
     }
 

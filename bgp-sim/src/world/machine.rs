@@ -4,7 +4,6 @@ use super::Fault;
 use crate::network::Port;
 use crate::scenario::{OwnRoute, Stopping};
 use bgp_core::prefix::IpNet;
-use bgp_core::session::State;
 use bgp_core::speaker::Speaker;
 use bgp_core::time::{Duration, Instant};
 use bgp_core::types::ConnectionId;
@@ -26,6 +25,8 @@ pub(super) struct Machine {
     pub(super) dark: bool,
     /// How the process ended last.
     pub(super) stopped: Option<Stopping>,
+    /// When it started, if it said that it follows one that ended silently.
+    pub(super) restarted: Option<Instant>,
     /// The process does nothing before.
     pub(super) frozen_until: Instant,
     /// Which port each connection of the speaker is.
@@ -36,8 +37,6 @@ pub(super) struct Machine {
     pub(super) disabled: BTreeSet<usize>,
     /// Peers whose session is up, by address.
     pub(super) up: BTreeSet<IpAddr>,
-    /// The last known state of each session, where a trace is wanted.
-    pub(super) states: BTreeMap<IpAddr, State>,
     /// How often the speaker was told something.
     pub(super) steps: u64,
     /// Ports of outgoing connections given so far.
@@ -107,7 +106,6 @@ impl Machine {
         self.ports.clear();
         self.disabled.clear();
         self.up.clear();
-        self.states.clear();
         self.wake = None;
     }
 }

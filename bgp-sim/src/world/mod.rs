@@ -123,6 +123,8 @@ pub struct World {
     trace: Trace,
     /// All is mended and up: from now on nothing may happen but keepalives.
     calm: bool,
+    /// When a speaker last said anything but KEEPALIVE.
+    last_news: Instant,
     summary: Summary,
 }
 
@@ -147,6 +149,7 @@ impl World {
             rng,
             trace: Trace::new(detail),
             calm: false,
+            last_news: Instant::ZERO,
             summary: Summary::default(),
             scenario,
         };

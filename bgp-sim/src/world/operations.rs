@@ -124,7 +124,7 @@ impl World {
         self.machines[host].own.insert(prefix, route.clone());
         let now = self.now;
         self.tell(host, |speaker| {
-            speaker.originate(now, prefix, route.next_hop, route.attributes);
+            speaker.originate(now, prefix, route.next_hop, &route.attributes);
         })
     }
 
@@ -159,6 +159,7 @@ impl World {
         machine.dark = false;
         machine.frozen_until = Instant::ZERO;
         let now = self.now;
+        machine.restarted = config.router.restarting.then_some(now);
         let mut speaker = Speaker::new(config, now, self.rng.next_u64())
             .map_err(|error| format!("{}: {error}", self.name(host)))?;
         if host < REFLECTORS {
@@ -167,8 +168,7 @@ impl World {
             }
         }
         for (prefix, route) in &self.machines[host].own {
-            let route = route.clone();
-            speaker.originate(now, *prefix, route.next_hop, route.attributes);
+            speaker.originate(now, *prefix, route.next_hop, &route.attributes);
         }
         self.machines[host].speaker = Some(speaker);
         self.note(host, format_args!("starts"));

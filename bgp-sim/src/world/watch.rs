@@ -4,11 +4,12 @@
 //! malformed message, a faulty attribute, a refused OPEN. Others happen only when something was
 //! broken: in a run without faults, and after quiet, no session goes down.
 
-use super::{Fault, World};
-use bgp_core::session::DownReason;
-use bgp_core::speaker::{Event, Wait};
+use super::{Fault, MAX_LATENESS, World};
+use bgp_core::family::{Family, FamilySet};
+use bgp_core::session::{DownReason, Note};
+use bgp_core::speaker::{DEFERRAL, Event};
 use bgp_core::time::Duration;
-use bgp_core::wire::NotificationError;
+use bgp_core::wire::{Context, HEADER_LEN, MAX_EXTENDED_LEN, Message, NotificationError, decode, frame};
 use bytes::Bytes;
 
 /// Every speaker is asked for its invariants this often; a small one after every step.
@@ -18,15 +19,24 @@ const SMALL: usize = 8;
 /// How long it may take, after everything has been mended, until all is up and said: hold times,
 /// pauses after failed attempts and the deferral after a restart, with room to spare.
 pub const MAX_UNQUIET: Duration = Duration::from_secs(1_800);
+/// Without news for this long, nothing waits for the end of a settle window or for a late timer.
+const SETTLED: Duration = Duration::from_millis(200);
 /// How often it is asked whether all is quiet.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// Octets of a KEEPALIVE, and where its type stands.
-const KEEPALIVE_LEN: usize = 19;
 
 impl World {
     pub(super) fn watch_event(&mut self, host: usize, event: &Event) -> Result<(), Fault> {
-        if self.trace.is_on() {
-            self.note(host, format_args!("{event:?}"));
+        match event {
+            Event::StateChanged { peer, from, to } => {
+                self.note(host, format_args!("peer {} {from:?}→{to:?}", peer.name));
+            }
+            Event::Established { .. }
+            | Event::Down { .. }
+            | Event::Note { .. }
+            | Event::Refused { .. }
+            | Event::AttributeFault { .. }
+            | Event::TooManyPrefixes { .. }
+            | Event::EndOfRib { .. } => self.note(host, format_args!("{event:?}")),
         }
         match event {
             Event::Established { peer, .. } => {
@@ -35,47 +45,45 @@ impl World {
                     return Err(self.fault(host, event, "is up twice"));
                 }
             }
-            Event::Down {
-                peer,
-                reason,
-                was_established,
-            } => {
-                self.summary.downs += u64::from(*was_established);
-                let was_up = self.machines[host].up.remove(&peer.address);
-                if was_up != *was_established {
-                    return Err(self.fault(host, event, "does not fit to what was told before"));
+            Event::Down { peer, reason } => {
+                self.summary.downs += 1;
+                if !self.machines[host].up.remove(&peer.address) {
+                    return Err(self.fault(host, event, "was not up"));
                 }
-                self.watch_reason(host, event, (reason, was_up))?;
+                self.watch_reason(host, event, reason)?;
+                if self.calm || !self.scenario.faults {
+                    return Err(self.fault(host, event, "though nothing was broken"));
+                }
             }
-            Event::ConnectionClosed { reason, .. } => {
-                self.watch_reason(host, event, (reason, false))?;
-            }
+            Event::Note {
+                note: Note::AttemptEnded { reason, .. },
+                ..
+            } => self.watch_reason(host, event, reason)?,
             Event::Refused { .. } if !self.scenario.faults => {
                 return Err(self.fault(host, event, "in a run without faults"));
             }
             Event::AttributeFault { .. }
             | Event::TooManyPrefixes { .. }
-            | Event::RouteTooLong { .. } => {
-                return Err(self.fault(host, event, "has no cause"));
+            | Event::Note {
+                note: Note::OfferReduced | Note::RefreshIgnored(_),
+                ..
+            } => return Err(self.fault(host, event, "has no cause")),
+            Event::Refused { .. }
+            | Event::StateChanged { .. }
+            | Event::Note {
+                note: Note::ConnectionRefused(_) | Note::ControlDropped,
+                ..
             }
-            Event::Refused { .. } | Event::EndOfRib { .. } => {}
+            | Event::EndOfRib { .. } => {}
         }
         Ok(())
     }
 
-    fn watch_reason(
-        &self,
-        host: usize,
-        event: &Event,
-        (reason, was_up): (&DownReason, bool),
-    ) -> Result<(), Fault> {
-        if !is_possible(reason) {
-            return Err(self.fault(host, event, "has no cause"));
+    fn watch_reason(&self, host: usize, event: &Event, why: &DownReason) -> Result<(), Fault> {
+        match is_possible(why) {
+            true => Ok(()),
+            false => Err(self.fault(host, event, "has no cause")),
         }
-        if was_up && (self.calm || !self.scenario.faults) {
-            return Err(self.fault(host, event, "though nothing was broken"));
-        }
-        Ok(())
     }
 
     fn fault(&self, host: usize, event: &Event, what: &str) -> Fault {
@@ -83,24 +91,36 @@ impl World {
     }
 
     /// What holds for bytes that leave.
-    pub(super) fn watch_transmit(&self, host: usize, messages: &[Bytes]) -> Result<(), Fault> {
-        let keepalive = |message: &Bytes| message.len() == KEEPALIVE_LEN;
-        match messages.iter().find(|message| !keepalive(message)) {
-            Some(message) if self.calm => Err(format!(
+    pub(super) fn watch_transmit(&mut self, host: usize, messages: &[Bytes]) -> Result<(), Fault> {
+        if !messages.iter().all(is_keepalive) {
+            self.last_news = self.now;
+        }
+        if !self.calm {
+            return Ok(());
+        }
+        // After a restart End-of-RIB may have been held back until now.
+        let restarted = self.machines[host].restarted;
+        let may_end = restarted.is_some_and(|at| self.now <= at + DEFERRAL + MAX_LATENESS);
+        let allowed = |message: &Bytes| match said(message) {
+            Some(Message::Keepalive) => true,
+            Some(Message::Update(update)) => update.end_of_rib.is_some() && may_end,
+            Some(Message::Open(_) | Message::Notification(_) | Message::RouteRefresh(_)) | None => {
+                false
+            }
+        };
+        match messages.iter().find(|message| !allowed(message)) {
+            Some(message) => Err(format!(
                 "{} sends after quiet: {:02x?}",
                 self.name(host),
                 message.as_ref()
             )),
-            Some(_) | None => Ok(()),
+            None => Ok(()),
         }
     }
 
     /// What holds after every step of a speaker.
     pub(super) fn watch_step(&mut self, host: usize) -> Result<(), Fault> {
         self.machines[host].steps += 1;
-        if self.trace.is_on() {
-            self.note_states(host);
-        }
         let due = self.machines[host].steps.is_multiple_of(CHECK_EVERY);
         if due || self.machines.len() <= SMALL {
             return self.check(host);
@@ -114,21 +134,6 @@ impl World {
         };
         let checked = speaker.check();
         checked.map_err(|what| format!("{}: {what}", self.name(host)))
-    }
-
-    fn note_states(&mut self, host: usize) {
-        let Some(speaker) = &self.machines[host].speaker else {
-            return;
-        };
-        let views = speaker.peers(self.now);
-        for view in views {
-            let states = &mut self.machines[host].states;
-            let before = states.insert(view.address, view.state);
-            if let Some(before) = before.filter(|before| *before != view.state) {
-                let (name, state) = (view.name, view.state);
-                self.note(host, format_args!("peer {name} {before:?}→{state:?}"));
-            }
-        }
     }
 
     /// Lets time pass until all is up and nothing is left to say.
@@ -163,18 +168,12 @@ impl World {
         if let Some(stale) = self.stale_session() {
             return Some(stale);
         }
-        for (host, machine) in self.machines.iter().enumerate() {
-            let wait = machine.speaker.as_ref().and_then(|s| s.poll_timeout());
-            match wait {
-                Some((_, wait @ (Wait::Work | Wait::Settle | Wait::EndOfRib))) => {
-                    return Some(format!("{} waits for {wait:?}", self.name(host)));
-                }
-                Some((_, Wait::Session(..))) | None => {}
-            }
-        }
         let blocked = |(_, circuit): (_, &crate::network::Circuit)| {
             circuit.flows.iter().any(|flow| flow.blocked)
         };
+        if self.now < self.last_news + SETTLED {
+            return Some("there was news a moment ago".to_owned());
+        }
         if self.network.waiting() > 0 || self.network.iter().any(blocked) {
             return Some("octets are under way".to_owned());
         }
@@ -227,4 +226,22 @@ fn is_possible(reason: &DownReason) -> bool {
         | DownReason::UnexpectedMessage { .. }
         | DownReason::NotificationUnreadable => false,
     }
+}
+
+fn is_keepalive(message: &Bytes) -> bool {
+    message.len() == HEADER_LEN
+}
+
+/// What a message says, read as any internal peer reads it.
+fn said(message: &Bytes) -> Option<Message> {
+    let context = Context {
+        internal: true,
+        four_octet_as: true,
+        families: Family::ALL.into_iter().collect(),
+        add_path: FamilySet::EMPTY,
+        extended_next_hop: FamilySet::EMPTY,
+        max_len: MAX_EXTENDED_LEN,
+    };
+    let frame = frame(message, MAX_EXTENDED_LEN).ok().flatten()?;
+    decode(&frame, &context).ok()
 }
