@@ -94,6 +94,17 @@ pub struct Frame<'a> {
     pub len: usize,
 }
 
+impl Frame<'_> {
+    /// The message as it was received.
+    fn octets(&self) -> Vec<u8> {
+        let mut octets = vec![0xff; 16];
+        octets.put_u16(u16::try_from(self.len).unwrap_or(u16::MAX));
+        octets.put_u8(self.kind.code());
+        octets.put_slice(self.body);
+        octets
+    }
+}
+
 /// Cuts the first message off `buffer`: `None` when more octets are needed. The header is judged
 /// as soon as it is there (RFC 4271 §6.1).
 ///
@@ -137,7 +148,7 @@ pub fn decode(frame: &Frame<'_>, context: &Context) -> Result<Message, DecodeErr
         MessageKind::Notification => {
             let mut reader = Reader::new(frame.body);
             let (Some(code), Some(subcode)) = (reader.u8(), reader.u8()) else {
-                return Err(DecodeError::ShortNotification);
+                return Err(wrong_length(frame));
             };
             let error = NotificationError::from_codes(code, subcode);
             Ok(Message::Notification(Notification {
@@ -146,14 +157,22 @@ pub fn decode(frame: &Frame<'_>, context: &Context) -> Result<Message, DecodeErr
             }))
         }
         MessageKind::Keepalive => Ok(Message::Keepalive),
-        MessageKind::RouteRefresh => refresh(frame.body).map(Message::RouteRefresh),
+        MessageKind::RouteRefresh => refresh(frame).map(Message::RouteRefresh),
     }
 }
 
+fn wrong_length(frame: &Frame<'_>) -> DecodeError {
+    DecodeError::Length(u16::try_from(frame.len).unwrap_or(u16::MAX))
+}
+
 /// RFC 2918 §3, RFC 7313 §5.
-fn refresh(body: &[u8]) -> Result<RouteRefresh, DecodeError> {
-    let Ok([a, b, subtype, safi]) = <[u8; 4]>::try_from(body) else {
-        return Err(DecodeError::RefreshLength(body.to_vec()));
+fn refresh(frame: &Frame<'_>) -> Result<RouteRefresh, DecodeError> {
+    let Ok([a, b, subtype, safi]) = <[u8; 4]>::try_from(frame.body) else {
+        // RFC 7313 has an error of its own for its markers, and wants the message back.
+        return Err(match frame.body.get(2) {
+            Some(1 | 2) => DecodeError::RefreshLength(frame.octets()),
+            _ => wrong_length(frame),
+        });
     };
     let subtype = match subtype {
         0 => RefreshSubtype::Request,
