@@ -49,15 +49,15 @@ impl MessageKind {
         }
     }
 
-    /// The shortest whole message of this type (RFC 4271 §6.1).
+    /// The shortest message of this type that the header alone lets through (RFC 4271 §6.1). Two
+    /// types are judged when they are read: a NOTIFICATION because it is never answered
+    /// (RFC 4271 §6.4), a ROUTE-REFRESH because it has an error of its own (RFC 7313 §5).
     fn min_len(self) -> usize {
         HEADER_LEN
             + match self {
                 Self::Open => 10,
                 Self::Update => 4,
-                Self::Notification => 2,
-                Self::Keepalive => 0,
-                Self::RouteRefresh => 4,
+                Self::Notification | Self::Keepalive | Self::RouteRefresh => 0,
             }
     }
 
@@ -127,8 +127,7 @@ pub fn frame(buffer: &[u8], max_len: usize) -> Result<Option<Frame<'_>>, DecodeE
         return Err(DecodeError::Length(length));
     }
     let kind = MessageKind::from_code(code).ok_or(DecodeError::Type(code))?;
-    let refresh = kind == MessageKind::RouteRefresh;
-    if (len < kind.min_len() && !refresh) || len > kind.max_len(max_len) {
+    if len < kind.min_len() || len > kind.max_len(max_len) {
         return Err(DecodeError::Length(length));
     }
     Ok(buffer
