@@ -159,7 +159,6 @@ impl World {
         machine.dark = false;
         machine.frozen_until = Instant::ZERO;
         let now = self.now;
-        machine.restarted = config.router.restarting.then_some(now);
         let mut speaker = Speaker::new(config, now, self.rng.next_u64())
             .map_err(|error| format!("{}: {error}", self.name(host)))?;
         if host < REFLECTORS {
