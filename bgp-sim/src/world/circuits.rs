@@ -190,7 +190,10 @@ impl World {
                 return Err(format!("{name}: {written} octets for a budget of {room}"));
             }
             if more && written == 0 {
-                return Err(format!("{}: more to send, but nothing sent", self.name(host)));
+                return Err(format!(
+                    "{}: more to send, but nothing sent",
+                    self.name(host)
+                ));
             }
             self.note_octets(&messages);
             for message in &messages {

@@ -68,7 +68,9 @@ impl Machine {
             _ => (now, 0),
         };
         if self.at_once.1 > MAX_WAKES_AT_ONCE {
-            return Err(format!("a speaker spins: it asks again and again for {asked:?}"));
+            return Err(format!(
+                "a speaker spins: it asks again and again for {asked:?}"
+            ));
         }
         Ok(())
     }
