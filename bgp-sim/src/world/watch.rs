@@ -44,7 +44,7 @@ impl World {
                     return Err(self.fault(host, event, "is up twice"));
                 }
             }
-            Event::Down { peer, reason } => {
+            Event::Down { peer, reason, .. } => {
                 self.summary.downs += 1;
                 if !self.machines[host].up.remove(&peer.address) {
                     return Err(self.fault(host, event, "was not up"));
