@@ -172,9 +172,9 @@ impl World {
                 return Ok(());
             };
             if room == 0 {
-                speaker.handle_blocked(now, connection);
-                if let Some(flow) = self.network.flow_mut(port) {
+                if let Some(flow) = self.network.flow_mut(port).filter(|flow| !flow.blocked) {
                     flow.blocked = true;
+                    speaker.handle_blocked(now, connection);
                 }
                 return Ok(());
             }
@@ -190,7 +190,10 @@ impl World {
                 return Err(format!("{name}: {written} octets for a budget of {room}"));
             }
             if more && written == 0 {
-                return Err(format!("{}: more to send, but nothing sent", self.name(host)));
+                return Err(format!(
+                    "{}: more to send, but nothing sent",
+                    self.name(host)
+                ));
             }
             self.note_octets(&messages);
             for message in &messages {
@@ -300,7 +303,7 @@ impl World {
     fn refuse(&mut self, port: Port) {
         while let Some(segment) = self.network.deliver(port) {
             if matches!(segment, Segment::Octets(_)) {
-                self.network.reset(self.now, port.other());
+                self.network.refuse(self.now, port.other());
             }
         }
         self.plan_delivery(port.other());
