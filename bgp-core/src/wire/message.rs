@@ -39,7 +39,8 @@ impl MessageKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    pub(super) fn code(self) -> u8 {
+    /// Its number on the wire.
+    pub fn code(self) -> u8 {
         match self {
             Self::Open => 1,
             Self::Update => 2,
