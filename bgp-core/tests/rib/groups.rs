@@ -411,7 +411,7 @@ fn a_returning_peer_replaces_its_former_session_path_by_path() {
     lab.converge();
     // The session is lost and comes back before anything has been cleared away.
     lab.up(facts(0, PeerRole::Client));
-    assert_eq!(lab.rib.counts().draining, 1);
+    assert_eq!(lab.rib.counts().departed, 1);
     lab.say(0, &words(2), &prefixes[..60]);
     assert_eq!(lab.rib.counts().paths[V4], 100, "60 replaced, 40 left");
     lab.converge();

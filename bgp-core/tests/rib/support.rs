@@ -341,7 +341,7 @@ impl Lab {
 
     pub fn down(&mut self, n: u32) {
         if let Some(client) = self.clients.remove(&n) {
-            self.rib.peer_down(client.slot);
+            self.rib.peer_down(client.slot, FamilySet::EMPTY);
         }
     }
 
