@@ -284,10 +284,8 @@ impl WirePeer {
         match self.stream.read(&mut chunk) {
             Ok(0) => self.closed = true,
             Ok(length) => self.buffer.extend(chunk.iter().take(length)),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-                _ => self.closed = true,
-            },
+            Err(error) if is_passing(error.kind()) => {}
+            Err(_) => self.closed = true,
         }
         while let Some(message) = octets::take_message(&mut self.buffer).map_err(Error::Check)? {
             if message.kind == kind::UPDATE {
@@ -314,6 +312,16 @@ impl WirePeer {
         }
         self.ends_of_rib.extend(update.end_of_rib);
     }
+}
+
+/// Whether an error of the socket means no more than "not now".
+fn is_passing(kind: ErrorKind) -> bool {
+    [
+        ErrorKind::WouldBlock,
+        ErrorKind::TimedOut,
+        ErrorKind::Interrupted,
+    ]
+    .contains(&kind)
 }
 
 /// Waits for the router under test to connect.

@@ -42,8 +42,8 @@
 //!   passive and waits for the peer.
 //! - Nothing is decoded that the state has no place for: an UPDATE before Established costs a
 //!   look at its header.
-//! - An idle session takes less than 1 KiB, one with a connection whose OPEN has not come less
-//!   than 2 KiB.
+//! - Until their OPEN has been checked a session takes less than 1 KiB, its connection and our
+//!   OPEN included.
 //!
 //! # Where we differ from RFC 4271, beside the machine itself (see [`fsm`])
 //!
@@ -506,5 +506,19 @@ impl Session {
             .iter()
             .map(|connection| connection.id)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a dynamic peer costs before its OPEN has been checked: the session, one connection and
+    /// its queue with our OPEN.
+    #[test]
+    fn a_session_is_small_before_the_open() {
+        let queue = 4 * size_of::<Bytes>() + 160;
+        let resting = size_of::<Session>() + size_of::<Connection>() + queue;
+        assert!(resting <= 1_024, "{resting} octets");
     }
 }
