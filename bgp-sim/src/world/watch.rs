@@ -169,9 +169,13 @@ impl World {
         (0..self.machines.len()).find_map(|host| self.behind(host))
     }
 
-    /// A peer to which not everything has been said, End-of-RIB included.
+    /// A peer to which not everything has been said, End-of-RIB included, or whose earlier routes
+    /// are still kept (RFC 4724 §4.2).
     fn behind(&self, host: usize) -> Option<String> {
         let views = self.speaker(host)?.peers(self.now);
+        if let Some(view) = views.iter().find(|view| view.keeps.is_some()) {
+            return Some(format!("{} keeps routes of {}", self.name(host), view.name));
+        }
         views.iter().find_map(|view| {
             let tables = &view.routes.as_ref()?.tables;
             let mut tables = tables.iter().filter_map(|(_, table)| table.as_ref());
