@@ -11,7 +11,7 @@ use bgp_core::prefix::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long one look at the socket may take.
@@ -269,6 +269,19 @@ impl WirePeer {
         match self.refusal() {
             Some(refusal) => format!("heard {kinds:?}{closed}, {refusal:?}"),
             None => format!("heard {kinds:?}{closed}"),
+        }
+    }
+
+    /// Says that nothing more will be sent, and still reads.
+    ///
+    /// # Errors
+    /// When the socket refuses for another reason than that the connection has ended.
+    pub fn finish(&mut self) -> Result<()> {
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != ErrorKind::NotConnected => {
+                Err(error).during(|| "finishing".to_owned())
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
