@@ -422,16 +422,12 @@ impl Session {
     }
 
     fn notify(&mut self, id: ConnectionId, notice: Notice, reason: &DownReason) {
-        let told = notice::told(notice, reason);
         let hard = self.connection(id).is_some_and(|connection| {
             let negotiated = connection.negotiated.as_deref();
             negotiated.is_some_and(Negotiated::notification_keeps_routes)
         });
-        let message = match hard {
-            true => notice::hardened(told),
-            false => told,
-        };
-        self.send_own(id, &Message::Notification(message));
+        let told = notice::told(notice, reason, hard);
+        self.send_own(id, &Message::Notification(told));
     }
 
     fn send_own(&mut self, id: ConnectionId, message: &Message) {

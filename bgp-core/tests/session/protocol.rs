@@ -11,8 +11,8 @@ use bgp_core::session::{
 use bgp_core::time::Duration;
 use bgp_core::types::{Asn, ConnectionId, RouterId};
 use bgp_core::wire::{
-    Capability, Cease, FsmError, HeaderError, Message, Notification, NotificationError, Open,
-    OpenError, RefreshSubtype, RouteRefresh, Update,
+    Capability, Cease, FsmError, HeaderError, MAX_LEN, Message, Notification, NotificationError,
+    Open, OpenError, RefreshError, RefreshSubtype, RouteRefresh, Update,
 };
 use std::net::Ipv4Addr;
 
@@ -328,6 +328,17 @@ fn too_many_prefixes_end_the_session_with_a_hard_reset() {
     let reason = DownReason::Reset(cease(Cease::MaximumPrefixes));
     assert_eq!(lone.ended(), [reason]);
     assert!(lone.session.is_started(), "it comes back");
+}
+
+/// What is quoted in a NOTIFICATION is cut so that everybody can read it.
+#[test]
+fn a_long_malformed_message_is_quoted_in_part() {
+    let (mut lone, id) = Lone::established();
+    lone.octets(id, &raw(5, &[1; 5_000]));
+    let told = lone.told(id).unwrap();
+    let length = NotificationError::RouteRefresh(RefreshError::InvalidMessageLength);
+    assert_eq!(told.error, length);
+    assert_eq!(told.data.len(), MAX_LEN - 21);
 }
 
 // The transport.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// Takes the walk that `octets` describe, and panics where a promise is broken.
-pub fn walk(octets: &[u8]) {
+pub(crate) fn walk(octets: &[u8]) {
     let mut choices = octets.iter().copied();
     let first = choices.next().unwrap_or(0);
     let mut walker = Walker::new(first);
