@@ -9,7 +9,7 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | [`types`], [`time`], [`rng`], [`family`], [`prefix`] | the nouns |
+//! | [`types`], [`time`], [`rng`], [`family`], [`prefix`], [`complaint`] | the nouns |
 //! | [`wire`] | messages to bytes and back, RFC 7606 verdicts |
 //! | [`policy`] | accept, reject and change routes |
 //! | [`config`] | what an operator asked for, typed and valid |
@@ -19,6 +19,7 @@
 //!
 //! `session` and `rib` never use each other. A test in `xtask` checks these arrows.
 
+pub mod complaint;
 pub mod config;
 pub mod family;
 pub mod policy;

@@ -103,3 +103,13 @@ impl PeerRole {
         }
     }
 }
+
+impl fmt::Display for PeerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::NonClient => "non-client",
+            Self::External => "external",
+        })
+    }
+}

@@ -3,15 +3,45 @@
 //! Text becomes a [`Config`] elsewhere (`bgp-daemon` reads TOML, an embedder writes Rust). Every
 //! default has been filled in by then, so nothing in the engine asks "was it set?".
 //!
+//! # Types
+//!
+//! ```text
+//! Config ── Router                          who we are
+//!        ├─ Peer          ── PeerSettings   a peer with an address; we may connect to it
+//!        └─ DynamicGroup  ── PeerSettings   peers accepted by prefix; only they connect
+//! ```
+//!
+//! `PeerSettings` are shared (`Arc`) by the peers of a group. The fields are public and plain;
+//! the constructors in `defaults.rs` fill in all that most embedders leave alone.
+//!
 //! # Invariants
 //!
-//! [`Config::validate`] holds for every `Config` that a speaker takes: names and addresses are
-//! unique, roles agree with AS numbers, every policy that is referred to exists.
+//! [`Config::check`] finds nothing in a `Config` that a speaker takes: names and addresses are
+//! unique, roles agree with AS numbers, spans fit into their fields on the wire. It reports all
+//! that is wrong, and each [`ConfigError`] names the element and the key, so that whoever read
+//! the text can point at the line; the rules stand here alone (`check.rs`).
+//!
+//! # What it must not know
+//!
+//! Files, TOML, sockets, and what the host looks like.
+
+mod check;
+mod defaults;
+mod fault;
 
 use crate::family::FamilySet;
 use crate::policy::Policy;
 use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
+pub use defaults::{
+    DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_PORT,
+    DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
+};
+pub use fault::{
+    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_NAME, MAX_PEERS,
+    MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault, PeerFault,
+    RouterFault, SettingsFault,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,19 +73,21 @@ pub struct Router {
     /// change after quiet never waits. 0 to 1 s.
     pub settle: Duration,
     /// Restart Time that we announce (RFC 4724): how long peers keep our routes while we are
-    /// away. Zero turns graceful restart off. At most 4095 s.
+    /// away. Zero turns graceful restart off. Whole seconds, at most 4095.
     pub restart_time: Duration,
     /// Whether this process follows one that peers may be keeping routes of: sets the R bit, and
     /// holds back End-of-RIB until the peers have told us what they know (RFC 4724 §4.1).
     pub restarting: bool,
-    /// Sent in the software version and FQDN capabilities; empty sends neither.
+    /// Sent in the software version and FQDN capabilities, at most [`MAX_HOST_NAME`] printable
+    /// ASCII characters; empty sends neither.
     pub host_name: String,
 }
 
 /// A peer with an address of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peer {
-    /// Name in logs and tables; unique.
+    /// Name in logs and tables; unique. Letters, digits, `-`, `_` and `.`, beginning with a letter
+    /// or digit, at most [`MAX_NAME`]; or the peer's own address.
     pub name: String,
     /// Its address; unique.
     pub address: IpAddr,
@@ -70,11 +102,12 @@ pub struct Peer {
 /// Neighbours accepted by prefix (dynamic neighbours): they connect, we never do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DynamicGroup {
-    /// Name of the group; its peers are named `group:address`.
+    /// Name of the group, beginning with a letter; its peers are named `group:address`.
     pub name: String,
     /// From where connections are accepted.
     pub accept: Vec<IpNet>,
-    /// At most this many at a time.
+    /// At most this many at a time: one more is refused with Cease/Connection Rejected and logged.
+    /// 1 to [`MAX_PEERS`].
     pub limit: usize,
     /// What each of them gets.
     pub settings: Arc<PeerSettings>,
@@ -91,9 +124,9 @@ pub struct PeerSettings {
     pub role: PeerRole,
     /// Families that we offer.
     pub families: FamilySet,
-    /// Hold time that we propose: zero (none), or 3 to 65,535 s.
+    /// Hold time that we propose: zero (none), or 3 to 65,535 whole seconds (RFC 4271 §4.2).
     pub hold_time: Duration,
-    /// Pause before another attempt to connect.
+    /// Pause before another attempt to connect: [`MIN_CONNECT_RETRY`] to [`MAX_TIMER`].
     pub connect_retry: Duration,
     /// Wait for them to connect; never connect.
     pub passive: bool,
@@ -112,6 +145,6 @@ pub struct PeerSettings {
     /// What may go out, with the same default.
     pub export: Option<Arc<Policy>>,
     /// The session is ended (Cease, subcode 1) when the peer announces more than this many
-    /// prefixes; `None` is no limit (RFC 4486 §4).
+    /// prefixes, at least 1; `None` is no limit (RFC 4486 §4).
     pub max_prefixes: Option<u32>,
 }

@@ -6,8 +6,16 @@
 //!
 //! Without a policy everything passes on internal sessions and nothing on external ones
 //! (RFC 8212); the caller decides that, not this room.
+//!
+//! # Text
+//!
+//! A [`PrefixRange`] has a written form (`10.0.0.0/8 le 26`), read and written by `text.rs`; it
+//! says where in the text a fault lies, so that a configuration file can be shown with a caret.
+
+mod text;
 
 use crate::prefix::IpNet;
+pub use text::{PrefixFault, RangeError, RangeFault, parse_prefix};
 
 /// A named list of rules.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -50,6 +58,29 @@ pub enum Action {
 }
 
 impl Policy {
+    /// The name of the built-in policy that lets everything pass.
+    pub const ACCEPT_ALL: &'static str = "accept-all";
+    /// The name of the built-in policy that lets nothing pass.
+    pub const REJECT_ALL: &'static str = "reject-all";
+
+    /// The built-in policy that lets everything pass.
+    pub fn accept_all() -> Self {
+        Self {
+            name: Self::ACCEPT_ALL.to_owned(),
+            rules: Vec::new(),
+            default: Action::Accept,
+        }
+    }
+
+    /// The built-in policy that lets nothing pass.
+    pub fn reject_all() -> Self {
+        Self {
+            name: Self::REJECT_ALL.to_owned(),
+            rules: Vec::new(),
+            default: Action::Reject,
+        }
+    }
+
     /// What happens to a route to `prefix`.
     pub fn evaluate(&self, prefix: &IpNet) -> Action {
         self.rules
@@ -65,7 +96,25 @@ impl Rule {
     }
 }
 
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+        })
+    }
+}
+
 impl PrefixRange {
+    /// The range that holds `prefix` alone.
+    pub fn exact(prefix: IpNet) -> Self {
+        Self {
+            prefix: prefix.trunc(),
+            min_len: prefix.prefix_len(),
+            max_len: prefix.prefix_len(),
+        }
+    }
+
     /// Whether `prefix` lies in the range.
     pub fn contains(&self, prefix: &IpNet) -> bool {
         self.prefix.contains(prefix) && (self.min_len..=self.max_len).contains(&prefix.prefix_len())

@@ -1,0 +1,136 @@
+//! Defaults, and constructors that fill them in.
+
+use super::{Config, DynamicGroup, Peer, PeerSettings, Router};
+use crate::family::Family;
+use crate::prefix::IpNet;
+use crate::types::{Asn, ClusterId, PeerRole, RouterId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The well-known port of BGP (RFC 4271 §8.2.1).
+pub const DEFAULT_PORT: u16 = 179;
+/// Hold time: what RFC 4271 §10 suggests.
+pub const DEFAULT_HOLD_TIME: Duration = Duration::from_secs(90);
+/// Pause between attempts to connect. RFC 4271 §10 suggests 120 s, from a time when an attempt
+/// was dear; a cluster wants its reflector back sooner.
+pub const DEFAULT_CONNECT_RETRY: Duration = Duration::from_secs(5);
+/// Gathering window: far below what a person or a health check notices, long enough to gather the
+/// burst of one event.
+pub const DEFAULT_SETTLE: Duration = Duration::from_millis(5);
+/// Restart Time: long enough to upgrade and start again.
+pub const DEFAULT_RESTART_TIME: Duration = Duration::from_secs(120);
+/// Dynamic neighbours of one group.
+pub const DEFAULT_ACCEPT_LIMIT: usize = 1_000;
+
+impl Config {
+    /// A speaker without peers.
+    pub fn new(router: Router) -> Self {
+        Self {
+            router,
+            peers: Vec::new(),
+            dynamic: Vec::new(),
+        }
+    }
+
+    /// The same with one peer more.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Peer) -> Self {
+        self.peers.push(peer);
+        self
+    }
+
+    /// The same with one group of dynamic neighbours more.
+    #[must_use]
+    pub fn with_dynamic(mut self, group: DynamicGroup) -> Self {
+        self.dynamic.push(group);
+        self
+    }
+}
+
+impl Router {
+    /// A router that is its own cluster and reflects between its clients.
+    pub fn new(asn: Asn, router_id: RouterId) -> Self {
+        Self {
+            asn,
+            router_id,
+            cluster_id: ClusterId(router_id.0),
+            client_to_client: true,
+            settle: DEFAULT_SETTLE,
+            restart_time: DEFAULT_RESTART_TIME,
+            restarting: false,
+            host_name: String::new(),
+        }
+    }
+}
+
+impl Peer {
+    /// A peer at `address`, to which we connect.
+    pub fn new(
+        name: impl Into<String>,
+        address: IpAddr,
+        settings: impl Into<Arc<PeerSettings>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            port: DEFAULT_PORT,
+            local_address: None,
+            settings: settings.into(),
+        }
+    }
+}
+
+impl DynamicGroup {
+    /// Peers that connect from `accept`, at most [`DEFAULT_ACCEPT_LIMIT`] at a time.
+    pub fn new(name: impl Into<String>, accept: Vec<IpNet>, settings: PeerSettings) -> Self {
+        let name = name.into();
+        let settings = Arc::new(PeerSettings {
+            group: name.clone(),
+            ..settings
+        });
+        Self {
+            name,
+            accept,
+            limit: DEFAULT_ACCEPT_LIMIT,
+            settings,
+        }
+    }
+}
+
+impl PeerSettings {
+    /// Clients of our reflector (RFC 4456); `asn` is our own AS.
+    pub fn client(asn: Asn) -> Self {
+        Self::new(asn, PeerRole::Client)
+    }
+
+    /// Internal peers that are not our clients; `asn` is our own AS.
+    pub fn non_client(asn: Asn) -> Self {
+        Self::new(asn, PeerRole::NonClient)
+    }
+
+    /// Peers in another AS. Nothing passes before `import` and `export` are set (RFC 8212).
+    pub fn external(remote_as: Asn) -> Self {
+        Self::new(remote_as, PeerRole::External)
+    }
+
+    /// Peers of any role, with every default.
+    pub fn new(remote_as: Asn, role: PeerRole) -> Self {
+        Self {
+            group: String::new(),
+            remote_as,
+            role,
+            families: Family::ALL.into_iter().collect(),
+            hold_time: DEFAULT_HOLD_TIME,
+            connect_retry: DEFAULT_CONNECT_RETRY,
+            passive: false,
+            shutdown: false,
+            add_path_receive: false,
+            extended_messages: true,
+            next_hop_self: false,
+            import: None,
+            export: None,
+            max_prefixes: None,
+        }
+    }
+}
