@@ -160,6 +160,15 @@ impl Connection {
     pub(crate) fn finish_writing(&self) -> io::Result<()> {
         socket::finish_writing(&self.stream)
     }
+
+    /// Before a connection is dropped whose peer does not take what we say: the kernel must not
+    /// keep on trying for minutes with a full buffer.
+    pub(crate) fn give_up(&self) {
+        if !self.outbox.is_empty() {
+            // Should that fail, the kernel keeps on trying: nothing worse.
+            let _ = socket::reset_on_close(&self.stream);
+        }
+    }
 }
 
 /// Octets on their way out, in the order in which they leave. The octets are shared with other
@@ -175,6 +184,11 @@ impl Outbox {
     /// Whether everything has left.
     pub(crate) fn is_empty(&self) -> bool {
         self.next == self.chunks.len()
+    }
+
+    /// How many octets have not left.
+    pub(crate) fn octets(&self) -> usize {
+        self.chunks.iter().skip(self.next).map(Bytes::len).sum()
     }
 
     /// Adds what `fill` appends, which must go behind what is there.

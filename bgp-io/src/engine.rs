@@ -44,6 +44,10 @@ mod traffic;
 /// At most this many orders are carried out in one turn; the others wait in their queue.
 const MAX_ORDERS_PER_TURN: usize = 8;
 
+/// At most this many of those who wait at the entrance are let in in one turn; the others in the
+/// next.
+const MAX_ADMISSIONS_PER_TURN: usize = 32;
+
 /// At most this many connections are read from in one turn; the others in the next.
 const MAX_READS_PER_TURN: usize = 64;
 
@@ -51,7 +55,7 @@ const MAX_READS_PER_TURN: usize = 64;
 const MAX_OCTETS_READ_PER_TURN: usize = 128 * 1024;
 
 /// At most this many connections are written to in one turn; the others in the next.
-const MAX_WRITES_PER_TURN: usize = 128;
+const MAX_WRITES_PER_TURN: usize = 64;
 
 /// No further connection is written to in a turn that has written this much.
 const MAX_OCTETS_WRITTEN_PER_TURN: usize = 1024 * 1024;
@@ -369,6 +373,7 @@ impl Engine {
             return;
         };
         self.entrance.ended(id);
+        self.stats.octets_held += last.iter().map(Bytes::len).sum::<usize>();
         connection.outbox.fill(|chunks| chunks.extend(last));
         if connection.phase == Phase::Dialing || connection.outbox.is_empty() {
             self.forget(id, "closed");
@@ -403,9 +408,10 @@ impl Engine {
 
     fn cut_short(&mut self) {
         if let Some((_, id)) = self.lingering.pop_front()
-            && self.connections.contains_key(&id)
+            && let Some(connection) = self.connections.get(&id)
         {
             self.stats.cut_short += 1;
+            connection.give_up();
             self.forget(id, "closed: the peer did not take the last words in time");
         }
     }
@@ -417,6 +423,7 @@ impl Engine {
     /// Closes the socket.
     fn forget(&mut self, id: ConnectionId, why: &str) {
         if let Some(connection) = self.connections.remove(&id) {
+            self.stats.octets_held -= connection.outbox.octets();
             tracing::debug!(connection = %id, peer = %connection.remote, "{why}");
         }
     }

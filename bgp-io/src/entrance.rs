@@ -312,6 +312,9 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_displace_the_oldest() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
         let mut bench = Bench::new();
         let (mut clients, displaced) = bench.arrive(MAX_WAITING + 2).await;
         assert_eq!(displaced, 2);

@@ -7,6 +7,7 @@
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Bytes that the kernel keeps for a connection until they are acknowledged. A fixed size turns
@@ -130,6 +131,11 @@ pub(crate) fn has_gone(stream: &TcpStream) -> bool {
 /// Says that we have said everything (FIN); reading goes on.
 pub(crate) fn finish_writing(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).shutdown(Shutdown::Write)
+}
+
+/// Lets the coming close throw away what has not been sent, and say RST.
+pub(crate) fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 /// Whether an error of `accept` says that descriptors or memory have run out. Everything else is

@@ -31,6 +31,8 @@ pub struct Stats {
     pub opening: usize,
     /// Accepted connections right now that wait for one of those to be done.
     pub waiting: usize,
+    /// Octets right now that were encoded for a connection and not yet taken by its socket.
+    pub octets_held: usize,
     /// Connections accepted and taken as a peer's.
     pub accepted: u64,
     /// Connections accepted and turned away, as not a peer's.

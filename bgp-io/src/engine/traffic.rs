@@ -1,7 +1,9 @@
 //! What the engine does with its connections: let in, dial, read, write.
 
-use super::{DIAL_TIMEOUT, Dial, Engine, MAX_DIALS_PER_TURN, MAX_OCTETS_READ_PER_TURN};
-use super::{MAX_OCTETS_WRITTEN_PER_TURN, MAX_READS_PER_TURN, MAX_WRITES_PER_TURN};
+use super::{
+    DIAL_TIMEOUT, Dial, Engine, MAX_ADMISSIONS_PER_TURN, MAX_DIALS_PER_TURN,
+    MAX_OCTETS_READ_PER_TURN, MAX_OCTETS_WRITTEN_PER_TURN, MAX_READS_PER_TURN, MAX_WRITES_PER_TURN,
+};
 use crate::connection::{Connection, Outbox, Phase, Read, Writing, Written};
 use crate::entrance::Arrival;
 use crate::socket;
@@ -36,7 +38,10 @@ impl Engine {
             self.stats.evicted += 1;
             self.lost(now, id, &"no session in time while others wait");
         }
-        while let Some(arrival) = self.entrance.admit(&mut self.stats.unserved) {
+        for _ in 0..MAX_ADMISSIONS_PER_TURN {
+            let Some(arrival) = self.entrance.admit(&mut self.stats.unserved) else {
+                return;
+            };
             self.let_in(now, arrival);
         }
     }
@@ -237,6 +242,7 @@ impl Engine {
                 return total;
             };
             let mut outbox = std::mem::take(&mut connection.outbox);
+            self.stats.octets_held -= outbox.octets();
             if outbox.is_empty() {
                 outbox = std::mem::take(&mut self.batch);
                 more = outbox.fill(|all| self.speaker.poll_transmit(now, id, BATCH, all));
@@ -259,6 +265,7 @@ impl Engine {
                     self.stats.blocked += 1;
                     connection.writing = Writing::Blocked;
                     connection.outbox = outbox.split_rest();
+                    self.stats.octets_held += connection.outbox.octets();
                     self.batch = outbox;
                     if octets > 0 {
                         self.speaker.handle_written(now, id);
@@ -286,6 +293,7 @@ impl Engine {
         let mut outbox: Outbox = std::mem::take(&mut connection.outbox);
         let (octets, written) = connection.write(&mut outbox);
         connection.outbox = outbox;
+        self.stats.octets_held -= octets;
         self.stats.octets_written += octets as u64;
         match written {
             Written::Blocked => connection.writing = Writing::Blocked,
