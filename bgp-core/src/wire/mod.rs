@@ -22,6 +22,25 @@
 //! RFC 4271 §4 and §6, 2918, 4360, 4456, 4724, 4760, 5065, 5492, 6793, 6608, 7313, 7606, 7607,
 //! 7911, 8050, 8092, 8203, 8538, 8654, 8950, 9003, 9072, 9234, 9494.
 
-mod types;
+#![deny(clippy::indexing_slicing)]
 
+mod as_path;
+mod attribute;
+mod context;
+mod message;
+mod nlri;
+mod notification;
+mod open;
+mod reader;
+mod sink;
+mod types;
+mod update;
+mod write;
+
+pub use as_path::Segment;
+pub use context::{Context, EncodeContext, HEADER_LEN, MAX_EXTENDED_LEN, MAX_LEN};
+pub use message::{EncodeError, Frame, MessageKind, decode, encode_message, frame};
+pub use notification::{DecodeError, MAX_SHUTDOWN_COMMUNICATION};
+pub use open::encode_capabilities;
 pub use types::*;
+pub use write::{announce, announcement_len, end_of_rib, withdraw};

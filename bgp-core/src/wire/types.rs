@@ -6,6 +6,10 @@ use crate::types::{Asn, ClusterId, RouterId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A whole BGP message (RFC 4271 §4).
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all messages are UPDATEs, and they move once"
+)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// Type 1 (RFC 4271 §4.2).
@@ -281,7 +285,7 @@ pub enum Origin {
 /// An AS_PATH in its four-octet wire form, well-formed by construction.
 ///
 /// Kept as bytes so that a path is one allocation and reflection is a copy.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct AsPath(pub(super) Box<[u8]>);
 
 /// The kind of an AS_PATH segment (RFC 4271 §4.3, RFC 5065 §3).

@@ -1,0 +1,122 @@
+//! What the peer is told when a connection ends: the one place that makes NOTIFICATIONs.
+//!
+//! A step of the machine says *that* something is to be sent and of which code ([`Notice`]); the
+//! reason for which the connection ends fills in the rest.
+
+use super::event::DownReason;
+use super::fsm::Notice;
+use crate::wire::{Cease, Notification, NotificationError};
+
+/// The NOTIFICATION about `notice` on a connection that ends for `reason`.
+pub(super) fn told(notice: Notice, reason: &DownReason) -> Notification {
+    match notice {
+        Notice::Cease => cease(reason),
+        Notice::HoldTimerExpired => plain(NotificationError::HoldTimerExpired),
+        Notice::MessageError => message_error(reason),
+        Notice::FsmError(subcode) => Notification {
+            error: NotificationError::FiniteStateMachine(subcode),
+            data: unexpected_kind(reason).into_iter().collect(),
+        },
+    }
+}
+
+/// A NOTIFICATION without data.
+pub(super) fn plain(error: NotificationError) -> Notification {
+    Notification {
+        error,
+        data: Vec::new(),
+    }
+}
+
+fn cease(reason: &DownReason) -> Notification {
+    let subcode = match reason {
+        DownReason::Reset(notification) => return notification.clone(),
+        DownReason::Stopped(stop) => match stop.notification() {
+            Some(notification) => return notification,
+            None => Cease::Unknown(0),
+        },
+        DownReason::Collision | DownReason::Superseded | DownReason::PeerRestarted => {
+            Cease::ConnectionCollisionResolution
+        }
+        DownReason::ConnectionClosed
+        | DownReason::ConnectFailed
+        | DownReason::ConnectTimedOut
+        | DownReason::HoldTimerExpired(_)
+        | DownReason::SendHoldTimerExpired(_)
+        | DownReason::OpenRefused(_)
+        | DownReason::MessageError(_)
+        | DownReason::UnexpectedMessage { .. }
+        | DownReason::NotificationReceived(_)
+        | DownReason::NotificationUnreadable => Cease::Unknown(0),
+    };
+    plain(NotificationError::Cease(subcode))
+}
+
+fn message_error(reason: &DownReason) -> Notification {
+    match reason {
+        DownReason::OpenRefused(refusal) => refusal.into(),
+        DownReason::MessageError(error) => error.into(),
+        DownReason::Stopped(_)
+        | DownReason::Reset(_)
+        | DownReason::Collision
+        | DownReason::Superseded
+        | DownReason::PeerRestarted
+        | DownReason::ConnectionClosed
+        | DownReason::ConnectFailed
+        | DownReason::ConnectTimedOut
+        | DownReason::HoldTimerExpired(_)
+        | DownReason::SendHoldTimerExpired(_)
+        | DownReason::UnexpectedMessage { .. }
+        | DownReason::NotificationReceived(_)
+        | DownReason::NotificationUnreadable => cease(reason),
+    }
+}
+
+/// RFC 6608 §4: the Data field is the type of the message that had no place.
+fn unexpected_kind(reason: &DownReason) -> Option<u8> {
+    let DownReason::UnexpectedMessage { kind, .. } = reason else {
+        return None;
+    };
+    Some(*kind as u8)
+}
+
+/// The same NOTIFICATION for a peer that would keep the routes over it: wrapped in a Hard Reset
+/// where the routes are to go (RFC 8538 §3 and §5.1).
+pub(super) fn hardened(notification: Notification) -> Notification {
+    if !drops_routes(&notification.error) {
+        return notification;
+    }
+    let (code, subcode) = notification.error.codes();
+    let data = [code, subcode].into_iter().chain(notification.data);
+    Notification {
+        error: NotificationError::Cease(Cease::HardReset),
+        data: data.collect(),
+    }
+}
+
+/// Whether a session that ends so is over for good: nobody will come back with the same routes.
+fn drops_routes(error: &NotificationError) -> bool {
+    match error {
+        NotificationError::Cease(cease) => match cease {
+            Cease::MaximumPrefixes
+            | Cease::AdministrativeShutdown
+            | Cease::PeerDeconfigured
+            | Cease::BfdDown => true,
+            Cease::AdministrativeReset
+            | Cease::ConnectionRejected
+            | Cease::OtherConfigurationChange
+            | Cease::ConnectionCollisionResolution
+            | Cease::OutOfResources
+            | Cease::HardReset
+            | Cease::Unknown(_) => false,
+        },
+        NotificationError::MessageHeader(_)
+        | NotificationError::OpenMessage(_)
+        | NotificationError::UpdateMessage(_)
+        | NotificationError::HoldTimerExpired
+        | NotificationError::FiniteStateMachine(_)
+        | NotificationError::RouteRefresh(_)
+        | NotificationError::SendHoldTimerExpired
+        | NotificationError::Unknown { .. } => false,
+    }
+}

@@ -1,0 +1,277 @@
+//! Whole messages: the header, the types, and what goes where.
+
+use super::context::{Context, EncodeContext, HEADER_LEN, MAX_LEN};
+use super::notification::DecodeError;
+use super::reader::Reader;
+use super::types::{
+    Message, Notification, NotificationError, Reach, RefreshSubtype, RouteRefresh, Unreach,
+};
+use super::{open, update, write};
+use crate::family::AfiSafi;
+use bytes::{BufMut, BytesMut};
+use std::fmt;
+
+/// Message types (RFC 4271 §4.1, RFC 2918).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MessageKind {
+    /// 1
+    Open,
+    /// 2
+    Update,
+    /// 3
+    Notification,
+    /// 4
+    Keepalive,
+    /// 5
+    RouteRefresh,
+}
+
+impl MessageKind {
+    const ALL: [Self; 5] = [
+        Self::Open,
+        Self::Update,
+        Self::Notification,
+        Self::Keepalive,
+        Self::RouteRefresh,
+    ];
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Open => 1,
+            Self::Update => 2,
+            Self::Notification => 3,
+            Self::Keepalive => 4,
+            Self::RouteRefresh => 5,
+        }
+    }
+
+    /// The shortest whole message of this type (RFC 4271 §6.1).
+    fn min_len(self) -> usize {
+        HEADER_LEN
+            + match self {
+                Self::Open => 10,
+                Self::Update => 4,
+                Self::Notification => 2,
+                Self::Keepalive => 0,
+                Self::RouteRefresh => 4,
+            }
+    }
+
+    /// The longest, on a session that allows `max_len`. OPEN and KEEPALIVE never grow (RFC 8654 §4).
+    fn max_len(self, max_len: usize) -> usize {
+        match self {
+            Self::Keepalive => HEADER_LEN,
+            Self::Open => MAX_LEN,
+            Self::Update | Self::Notification | Self::RouteRefresh => max_len,
+        }
+    }
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "OPEN",
+            Self::Update => "UPDATE",
+            Self::Notification => "NOTIFICATION",
+            Self::Keepalive => "KEEPALIVE",
+            Self::RouteRefresh => "ROUTE-REFRESH",
+        })
+    }
+}
+
+/// A whole message that has been cut off a stream and not been read yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame<'a> {
+    /// Its type.
+    pub kind: MessageKind,
+    /// What follows the header.
+    pub body: &'a [u8],
+    /// Octets of header and body together.
+    pub len: usize,
+}
+
+/// Cuts the first message off `buffer`: `None` when more octets are needed. The header is judged
+/// as soon as it is there (RFC 4271 §6.1).
+///
+/// # Errors
+///
+/// What the header violates.
+pub fn frame(buffer: &[u8], max_len: usize) -> Result<Option<Frame<'_>>, DecodeError> {
+    let mut reader = Reader::new(buffer);
+    let Some(marker) = reader.take(16) else {
+        return Ok(None);
+    };
+    if marker != [0xff; 16] {
+        return Err(DecodeError::Marker);
+    }
+    let (Some(length), Some(code)) = (reader.u16(), reader.u8()) else {
+        return Ok(None);
+    };
+    let len = usize::from(length);
+    if len < HEADER_LEN || len > max_len {
+        return Err(DecodeError::Length(length));
+    }
+    let kind = MessageKind::from_code(code).ok_or(DecodeError::Type(code))?;
+    let refresh = kind == MessageKind::RouteRefresh;
+    if (len < kind.min_len() && !refresh) || len > kind.max_len(max_len) {
+        return Err(DecodeError::Length(length));
+    }
+    Ok(buffer
+        .get(HEADER_LEN..len)
+        .map(|body| Frame { kind, body, len }))
+}
+
+/// Reads a message.
+///
+/// # Errors
+///
+/// What cannot be read at all; milder faults are in the [`Update`](super::Update).
+pub fn decode(frame: &Frame<'_>, context: &Context) -> Result<Message, DecodeError> {
+    match frame.kind {
+        MessageKind::Open => open::read(frame.body).map(Message::Open),
+        MessageKind::Update => update::read(frame.body, context).map(Message::Update),
+        MessageKind::Notification => {
+            let mut reader = Reader::new(frame.body);
+            let (Some(code), Some(subcode)) = (reader.u8(), reader.u8()) else {
+                return Err(DecodeError::ShortNotification);
+            };
+            let error = NotificationError::from_codes(code, subcode);
+            Ok(Message::Notification(Notification {
+                error,
+                data: reader.rest().to_vec(),
+            }))
+        }
+        MessageKind::Keepalive => Ok(Message::Keepalive),
+        MessageKind::RouteRefresh => refresh(frame.body).map(Message::RouteRefresh),
+    }
+}
+
+/// RFC 2918 §3, RFC 7313 §5.
+fn refresh(body: &[u8]) -> Result<RouteRefresh, DecodeError> {
+    let Ok([a, b, subtype, safi]) = <[u8; 4]>::try_from(body) else {
+        return Err(DecodeError::RefreshLength(body.to_vec()));
+    };
+    let subtype = match subtype {
+        0 => RefreshSubtype::Request,
+        1 => RefreshSubtype::Begin,
+        2 => RefreshSubtype::End,
+        other => RefreshSubtype::Unknown(other),
+    };
+    Ok(RouteRefresh {
+        family: AfiSafi {
+            afi: u16::from_be_bytes([a, b]),
+            safi,
+        },
+        subtype,
+    })
+}
+
+impl Message {
+    /// Its type.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Self::Open(_) => MessageKind::Open,
+            Self::Update(_) => MessageKind::Update,
+            Self::Notification(_) => MessageKind::Notification,
+            Self::Keepalive => MessageKind::Keepalive,
+            Self::RouteRefresh(_) => MessageKind::RouteRefresh,
+        }
+    }
+}
+
+/// Why a message cannot be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EncodeError {
+    /// It would be longer than the peer accepts.
+    TooLong {
+        /// What it would take.
+        len: usize,
+        /// What the peer accepts.
+        max_len: usize,
+    },
+    /// An UPDATE with more than one message can say: several next hops of one family, or faults.
+    NotOneMessage,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { len, max_len } => {
+                write!(
+                    f,
+                    "the message would take {len} octets, the peer accepts {max_len}"
+                )
+            }
+            Self::NotOneMessage => f.write_str("one UPDATE cannot say all this"),
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+/// Appends a message to `out`. On an error `out` is as before.
+///
+/// # Errors
+///
+/// [`EncodeError`].
+pub fn encode_message(
+    message: &Message,
+    context: &EncodeContext,
+    out: &mut BytesMut,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    let kind = message.kind();
+    write::begin(kind, out);
+    match message {
+        Message::Open(message) => open::write(message, out),
+        Message::Update(message) => {
+            let classic = |reach: &&Reach| write::is_classic(reach.family, &reach.next_hop);
+            let reach: Vec<&Reach> = message.reach.iter().filter(classic).collect();
+            let mp: Vec<&Reach> = message.reach.iter().filter(|r| !classic(r)).collect();
+            let v4 = |u: &&Unreach| u.family == crate::family::Family::Ipv4Unicast;
+            let unreach: Vec<&Unreach> = message.unreach.iter().filter(v4).collect();
+            let mp_unreach: Vec<&Unreach> = message.unreach.iter().filter(|u| !v4(u)).collect();
+            let parts = [reach.len(), mp.len(), unreach.len(), mp_unreach.len()];
+            if parts.iter().any(|count| *count > 1) || !message.faults.is_empty() {
+                out.truncate(start);
+                return Err(EncodeError::NotOneMessage);
+            }
+            let parts = write::Parts {
+                reach: reach.first().copied(),
+                mp_reach: mp.first().copied(),
+                unreach: unreach.first().copied(),
+                mp_unreach: mp_unreach.first().copied(),
+                end_of_rib: message.end_of_rib,
+            };
+            write::body(&parts, &message.attributes, context, out);
+        }
+        Message::Notification(message) => {
+            let (code, subcode) = message.error.codes();
+            out.put_slice(&[code, subcode]);
+            out.put_slice(&message.data);
+        }
+        Message::Keepalive => {}
+        Message::RouteRefresh(message) => {
+            out.put_u16(message.family.afi);
+            out.put_u8(match message.subtype {
+                RefreshSubtype::Request => 0,
+                RefreshSubtype::Begin => 1,
+                RefreshSubtype::End => 2,
+                RefreshSubtype::Unknown(other) => other,
+            });
+            out.put_u8(message.family.safi);
+        }
+    }
+    let len = out.len() - start;
+    let max_len = kind.max_len(context.max_len);
+    if len > max_len {
+        out.truncate(start);
+        return Err(EncodeError::TooLong { len, max_len });
+    }
+    write::end(start, out);
+    Ok(())
+}
