@@ -58,3 +58,130 @@ impl Encoder<Message> for BgpCodec {
         wire::encode_message(&message, &self.encode, buffer).map_err(CodecError::Encode)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bgp_core::family::{Family, FamilySet};
+    use bgp_core::prefix::Nlri;
+    use bgp_core::types::{Asn, RouterId};
+    use bgp_core::wire::{Capability, MAX_LEN, NextHop, Open, PathAttributes, Reach, Update};
+    use std::net::Ipv4Addr;
+
+    fn codec() -> BgpCodec {
+        let decode = Context {
+            internal: true,
+            four_octet_as: true,
+            families: FamilySet::from_iter([Family::Ipv4Unicast]),
+            add_path: FamilySet::EMPTY,
+            extended_next_hop: FamilySet::EMPTY,
+            max_len: MAX_LEN,
+        };
+        let encode = EncodeContext {
+            four_octet_as: true,
+            add_path: FamilySet::EMPTY,
+            max_len: MAX_LEN,
+        };
+        BgpCodec { decode, encode }
+    }
+
+    fn conversation() -> Vec<Message> {
+        let open = Open {
+            my_as: 64_512,
+            hold_time: 90,
+            router_id: RouterId(Ipv4Addr::LOCALHOST),
+            capabilities: vec![Capability::FourOctetAs(Asn(64_512))],
+        };
+        let reach = Reach {
+            family: Family::Ipv4Unicast,
+            next_hop: NextHop::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            nlri: vec![Nlri::plain("10.0.0.0/26".parse().unwrap())],
+        };
+        let update = Update {
+            reach: vec![reach],
+            attributes: PathAttributes {
+                local_pref: Some(100),
+                ..PathAttributes::default()
+            },
+            ..Update::default()
+        };
+        vec![
+            Message::Open(open),
+            Message::Keepalive,
+            Message::Update(update),
+            Message::Keepalive,
+        ]
+    }
+
+    fn written() -> BytesMut {
+        let mut octets = BytesMut::new();
+        for message in conversation() {
+            codec().encode(message, &mut octets).unwrap();
+        }
+        octets
+    }
+
+    #[test]
+    fn what_is_written_is_read_wherever_it_is_cut() {
+        let octets = written();
+        for piece in 1..=octets.len() {
+            let mut codec = codec();
+            let mut buffer = BytesMut::new();
+            let mut read = Vec::new();
+            for piece in octets.chunks(piece) {
+                buffer.extend_from_slice(piece);
+                while let Some(message) = codec.decode(&mut buffer).unwrap() {
+                    read.push(message);
+                }
+            }
+            assert_eq!(read, conversation());
+            assert!(codec.decode_eof(&mut buffer).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn an_end_within_a_message_is_an_error() {
+        let mut octets = written();
+        octets.truncate(octets.len() - 1);
+        let mut codec = codec();
+        let ended = loop {
+            match codec.decode_eof(&mut octets) {
+                Ok(message) => assert!(message.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(ended, CodecError::Io(_)), "{ended}");
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error_with_its_notification() {
+        let mut octets = BytesMut::from(&b"GET / HTTP/1.1\r\nHost: example\r\n\r\n"[..]);
+        let error = codec().decode(&mut octets).unwrap_err();
+        let CodecError::Decode(error) = error else {
+            panic!("{error}");
+        };
+        let notification = wire::Notification::from(&error);
+        let not_synchronized = wire::HeaderError::ConnectionNotSynchronized;
+        let expected = wire::NotificationError::MessageHeader(not_synchronized);
+        assert_eq!(notification.error, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_stream_alone() {
+        let mut octets = written();
+        let before = octets.clone();
+        let nlri = Nlri::plain("10.0.0.0/26".parse().unwrap());
+        let too_long = Update {
+            unreach: vec![wire::Unreach {
+                family: Family::Ipv4Unicast,
+                nlri: vec![nlri; MAX_LEN],
+            }],
+            ..Update::default()
+        };
+        let error = codec()
+            .encode(Message::Update(too_long), &mut octets)
+            .unwrap_err();
+        assert!(matches!(error, CodecError::Encode(_)), "{error}");
+        assert_eq!(octets, before);
+    }
+}

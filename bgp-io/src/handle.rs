@@ -1,8 +1,8 @@
 //! How the rest of the process talks to an engine: orders in, answers and events out.
 
-use crate::shim::Stop;
 use crate::shim::{Event, Speaker};
 use crate::stats::Stats;
+use bgp_core::session::Stop;
 use bgp_core::time::Instant;
 use std::fmt;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};

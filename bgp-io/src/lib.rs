@@ -22,6 +22,7 @@
 //! | `ready` | which sockets became ready |
 //! | `socket` | socket options |
 //! | [`Handle`], [`Asker`], [`Events`] | orders in, answers and events out |
+//! | [`BgpCodec`] | messages over any byte stream, for those who need no engine |
 
 //!
 //! # Why one task and not one per connection
@@ -49,6 +50,7 @@
 //! then the connection closed), RFC 9687 (what a blocked transport tells the send hold timer).
 
 mod clock;
+mod codec;
 mod connection;
 mod engine;
 mod entrance;
@@ -60,6 +62,7 @@ pub use shim::Speaker as _S;
 mod stats;
 
 pub use clock::Clock;
+pub use codec::{BgpCodec, CodecError};
 
 pub use handle::{Asker, Events, Gone, Handle, Heard, MAX_EVENTS, MAX_ORDERS};
 pub use socket::{ListenError, Listener};

@@ -1,14 +1,11 @@
 //! Temporary.
 #![allow(missing_docs, unused, reason = "temporary")]
+use bgp_core::session::Stop;
 use bgp_core::time::Instant;
 use bgp_core::types::*;
 use bytes::Bytes;
 use std::net::*;
 use std::sync::Arc;
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Stop {
-    Silent,
-}
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
     Connect {

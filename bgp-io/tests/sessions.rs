@@ -111,10 +111,7 @@ async fn a_drain_tells_everybody_why() {
             clients.push(Client::established(n, remote).await);
         }
         established(&mut events, 3).await;
-        let stop = Stop::Cease {
-            subcode: Cease::AdministrativeShutdown,
-            message: "maintenance".to_owned(),
-        };
+        let stop = Stop::AdministrativeShutdown("maintenance".to_owned());
         // Unread octets at our end would turn a careless close into a reset.
         for client in &mut clients {
             client.send(Message::Keepalive).await;

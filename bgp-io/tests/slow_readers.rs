@@ -76,7 +76,10 @@ async fn who_never_reads_hurts_nobody_and_is_closed() {
         };
         let (who, why) = event(&mut events, down).await;
         assert_eq!(who, address(1));
-        assert!(matches!(why, DownReason::SendHoldTimerExpired), "{why:?}");
+        assert!(
+            matches!(why, DownReason::SendHoldTimerExpired(_)),
+            "{why:?}"
+        );
         let mut stats = reflector.watch_stats();
         stats
             .wait_for(|stats| stats.connections == 1 && stats.octets_held == 0)
