@@ -4,7 +4,7 @@
 
 use bgp_core::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
 use bgp_core::family::Family;
-use bgp_core::speaker::{Event, Scope, Speaker};
+use bgp_core::speaker::{Event, Speaker};
 use bgp_core::types::{Asn, RouterId};
 use bgp_core::wire::{NextHop, PathAttributes};
 use bgp_io::{Clock, Heard, Listener};
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock.now(),
         "10.0.0.0/26".parse()?,
         next_hop,
-        PathAttributes::default(),
+        &PathAttributes::default(),
     );
     let (node, _) = bgp_io::spawn(speaker, clock, Vec::new())?;
 
@@ -46,9 +46,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             break;
         }
     }
-    let page =
-        reflector.ask(|speaker, _| speaker.routes(&Scope::LocRib, Family::Ipv4Unicast, 0, 10));
-    println!("reflector: {:?}", page.await??);
+    let page = reflector.ask(|speaker, _| speaker.loc_rib(Family::Ipv4Unicast, None, 10));
+    for path in page.await?.items {
+        println!("reflector: {} {:?}", path.prefix, path.state);
+    }
 
     // Dropping a handle ends its engine; the other one sees the session go down.
     drop(node);

@@ -38,7 +38,7 @@ fn table() -> impl Iterator<Item = (IpNet, PathAttributes)> {
 async fn originate_table(handle: &Handle) {
     let tell = |speaker: &mut Speaker, now: Instant| {
         for (prefix, attributes) in table() {
-            speaker.originate(now, prefix, next_hop(), attributes);
+            speaker.originate(now, prefix, next_hop(), &attributes);
         }
     };
     handle.ask(tell).await.unwrap();

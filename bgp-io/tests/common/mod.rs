@@ -6,7 +6,7 @@
 use bgp_core::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
 use bgp_core::family::{Family, FamilySet};
 use bgp_core::prefix::{IpNet, Nlri};
-use bgp_core::speaker::{Event, Scope, Speaker};
+use bgp_core::speaker::{Event, Speaker};
 use bgp_core::time::Instant;
 use bgp_core::types::{Asn, RouterId};
 use bgp_core::wire::{
@@ -97,7 +97,7 @@ pub async fn originate(handle: &Handle, prefixes: impl IntoIterator<Item = IpNet
     let prefixes: Vec<IpNet> = prefixes.into_iter().collect();
     let tell = move |speaker: &mut Speaker, now: Instant| {
         for prefix in prefixes {
-            speaker.originate(now, prefix, next_hop(), attributes());
+            speaker.originate(now, prefix, next_hop(), &attributes());
         }
     };
     handle.ask(tell).await.unwrap();
@@ -157,10 +157,9 @@ pub async fn eventually<T: Send + 'static>(
     }
 }
 
-/// How many prefixes the speaker knows, up to a page.
+/// How many prefixes the speaker has a route to.
 pub fn count_routes(speaker: &Speaker) -> usize {
-    let page = speaker.routes(&Scope::LocRib, Family::Ipv4Unicast, 0, usize::MAX);
-    page.unwrap().routes.len()
+    speaker.counts().best[Family::Ipv4Unicast]
 }
 
 pub async fn until_routes(handle: &Handle, count: usize) {
