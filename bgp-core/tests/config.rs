@@ -333,7 +333,7 @@ fn a_clash_names_the_element_that_was_there_first() {
     config.peers[2].address = config.peers[1].address;
     config.peers[2].name = "again".to_owned();
     let error = config.validate().unwrap_err();
-    assert_eq!(error.fault.clashes_with(), Some(1));
+    assert_eq!(error.fault.clashes_with(), Some((1, None)));
     assert!(matches!(error.element, Element::Peer { index: 2, .. }));
     assert_eq!(
         error.to_string(),

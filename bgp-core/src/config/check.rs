@@ -25,7 +25,7 @@ impl Config {
     pub fn check(&self) -> Vec<ConfigError> {
         let router = self.router.faults().into_iter().map(|fault| ConfigError {
             element: Element::Router,
-            fault: Fault::Router(fault),
+            fault: Box::new(Fault::Router(fault)),
         });
         let mut errors: Vec<ConfigError> = router.collect();
         self.check_peers(&mut errors);
@@ -56,7 +56,7 @@ impl Config {
             faults.extend(settings.into_iter().map(Fault::Settings));
             errors.extend(faults.into_iter().map(|fault| ConfigError {
                 element: self.peer_element(index),
-                fault,
+                fault: Box::new(fault),
             }));
         }
     }
@@ -81,7 +81,7 @@ impl Config {
                     .chain(settings.into_iter().map(Fault::Settings))
                     .map(|fault| ConfigError {
                         element: self.group_element(index),
-                        fault,
+                        fault: Box::new(fault),
                     }),
             );
         }
@@ -90,36 +90,42 @@ impl Config {
     /// Prefixes that lie within, or are equal to, one of another group, by the place of the group
     /// that comes later.
     fn overlaps(&self) -> BTreeMap<usize, Vec<GroupFault>> {
-        let mut all: Vec<(IpNet, usize)> = Vec::new();
-        for (index, group) in self.dynamic.iter().enumerate() {
-            all.extend(group.accept.iter().map(|prefix| (prefix.trunc(), index)));
+        let mut all: Vec<Accepted> = Vec::new();
+        for (group, dynamic) in self.dynamic.iter().enumerate() {
+            let prefixes = dynamic.accept.iter().enumerate();
+            all.extend(prefixes.map(|(item, prefix)| Accepted {
+                prefix: prefix.trunc(),
+                group,
+                item,
+            }));
         }
         // Two prefixes nest or are apart: in this order a prefix follows all that cover it.
-        all.sort_by_key(|(prefix, index)| (prefix.network(), prefix.prefix_len(), *index));
-        let mut covering: Vec<(IpNet, usize)> = Vec::new();
+        all.sort_by_key(|one| (one.prefix.network(), one.prefix.prefix_len(), one.group));
+        let mut covering: Vec<Accepted> = Vec::new();
         let mut found: BTreeMap<usize, Vec<GroupFault>> = BTreeMap::new();
-        for (prefix, group) in all {
-            while covering
-                .last()
-                .is_some_and(|(outer, _)| !outer.contains(&prefix))
-            {
+        for one in all {
+            let covers = |outer: &Accepted| outer.prefix.contains(&one.prefix);
+            while covering.last().is_some_and(|outer| !covers(outer)) {
                 covering.pop();
             }
-            if let Some((outer, other)) = covering.last().copied().filter(|(_, o)| *o != group) {
+            if let Some(outer) = covering.last().filter(|outer| outer.group != one.group) {
                 // The group that comes later is told, whichever of the prefixes is longer.
-                let (mine, theirs, later, first) = if group > other {
-                    (prefix, outer, group, other)
+                let (mine, theirs) = if one.group > outer.group {
+                    (&one, outer)
                 } else {
-                    (outer, prefix, other, group)
+                    (outer, &one)
                 };
-                found.entry(later).or_default().push(GroupFault::Overlap {
-                    prefix: mine,
-                    other: theirs,
-                    first,
-                    first_name: self.group_name(first),
+                let faults = found.entry(mine.group).or_default();
+                faults.push(GroupFault::Overlap {
+                    item: mine.item,
+                    prefix: mine.prefix,
+                    other_item: theirs.item,
+                    other: theirs.prefix,
+                    first: theirs.group,
+                    first_name: self.group_name(theirs.group),
                 });
             }
-            covering.push((prefix, group));
+            covering.push(one);
         }
         found
     }
@@ -214,11 +220,12 @@ impl DynamicGroup {
         if self.accept.is_empty() {
             faults.push(GroupFault::AcceptsNothing);
         }
-        let host_bits = self
-            .accept
-            .iter()
-            .filter(|prefix| prefix.trunc() != **prefix);
-        faults.extend(host_bits.map(|prefix| GroupFault::HostBits(*prefix)));
+        for (item, prefix) in self.accept.iter().enumerate() {
+            if prefix.trunc() != *prefix {
+                let prefix = *prefix;
+                faults.push(GroupFault::HostBits { item, prefix });
+            }
+        }
         if !(1..=MAX_PEERS).contains(&self.limit) {
             faults.push(GroupFault::Limit(self.limit));
         }
@@ -254,6 +261,14 @@ impl PeerSettings {
         }
         faults
     }
+}
+
+/// One prefix of one group.
+struct Accepted {
+    prefix: IpNet,
+    group: usize,
+    /// Its place in the group's list.
+    item: usize,
 }
 
 /// Remembers who has a name; the fault when somebody has it already.

@@ -29,8 +29,8 @@ pub const MAX_PEERS: usize = 32_768;
 pub struct ConfigError {
     /// The element at fault.
     pub element: Element,
-    /// What is wrong with it.
-    pub fault: Fault,
+    /// What is wrong with it; boxed, because errors are rare and results are small.
+    pub fault: Box<Fault>,
 }
 
 /// A part of a [`Config`](super::Config).
@@ -135,11 +135,20 @@ pub enum GroupFault {
     /// No prefix to accept from.
     AcceptsNothing,
     /// A prefix with host bits.
-    HostBits(IpNet),
-    /// A prefix that shares addresses with one of another group.
-    Overlap {
+    HostBits {
+        /// Its place in `accept`.
+        item: usize,
         /// The prefix.
         prefix: IpNet,
+    },
+    /// A prefix that shares addresses with one of another group.
+    Overlap {
+        /// Its place in `accept`.
+        item: usize,
+        /// The prefix.
+        prefix: IpNet,
+        /// The place of the other prefix in the `accept` of its group.
+        other_item: usize,
         /// The other group's prefix.
         other: IpNet,
         /// The place of the other group.
@@ -196,17 +205,30 @@ impl Fault {
         }
     }
 
-    /// The place in its list of an earlier element that this one clashes with.
-    pub fn clashes_with(&self) -> Option<usize> {
+    /// The place of the item at fault, where the key holds a list.
+    pub fn item(&self) -> Option<usize> {
+        match self {
+            Self::Group(GroupFault::HostBits { item, .. } | GroupFault::Overlap { item, .. }) => {
+                Some(*item)
+            }
+            Self::Router(_) | Self::Peer(_) | Self::Group(_) | Self::Settings(_) => None,
+        }
+    }
+
+    /// The earlier element that this one clashes with, if it clashes: its place in its list, and
+    /// the place of the item under the same key, where that holds a list.
+    pub fn clashes_with(&self) -> Option<(usize, Option<usize>)> {
         match self {
             Self::Peer(
                 PeerFault::Name(NameFault::Duplicate { first, .. })
                 | PeerFault::DuplicateAddress { first, .. },
             )
-            | Self::Group(
-                GroupFault::Name(NameFault::Duplicate { first, .. })
-                | GroupFault::Overlap { first, .. },
-            ) => Some(*first),
+            | Self::Group(GroupFault::Name(NameFault::Duplicate { first, .. })) => {
+                Some((*first, None))
+            }
+            Self::Group(GroupFault::Overlap {
+                first, other_item, ..
+            }) => Some((*first, Some(*other_item))),
             Self::Router(_) | Self::Peer(_) | Self::Group(_) | Self::Settings(_) => None,
         }
     }
@@ -266,7 +288,7 @@ impl NameFault {
     fn complaint(&self, kind: &str) -> Complaint {
         match self {
             Self::Form(name) => Complaint::new(
-                format!("{kind} name {name:?}"),
+                format!("{name:?} is not a name for a {kind}"),
                 name_form(kind),
                 "names stand in log lines, tables and addresses of the admin interface",
             ),
@@ -354,7 +376,7 @@ impl GroupFault {
     fn key(&self) -> &'static str {
         match self {
             Self::Name(_) => "name",
-            Self::AcceptsNothing | Self::HostBits(_) | Self::Overlap { .. } => "accept",
+            Self::AcceptsNothing | Self::HostBits { .. } | Self::Overlap { .. } => "accept",
             Self::Limit(_) | Self::TooMany(_) => "accept-limit",
         }
     }
@@ -367,7 +389,9 @@ impl GroupFault {
                 "at least one prefix",
                 "add one, or leave the key out if peers refer to the group by name",
             ),
-            Self::HostBits(prefix) => crate::policy::PrefixFault::HostBits(*prefix).complaint(),
+            Self::HostBits { prefix, .. } => {
+                crate::policy::PrefixFault::HostBits(*prefix).complaint()
+            }
             Self::Overlap {
                 prefix,
                 other,

@@ -113,6 +113,11 @@ impl Connection {
         room
     }
 
+    /// Whether something waits to be sent.
+    pub(super) fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
     pub(super) fn pop_control(&mut self) -> Option<Bytes> {
         self.control.pop_front()
     }

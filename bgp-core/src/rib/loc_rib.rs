@@ -1,0 +1,70 @@
+//! The Loc-RIB (RFC 4271 §3.2): the best path of each prefix.
+//!
+//! [`LocRib::set_best`] is the only place where a best path changes and the only maker of a
+//! [`BestChange`]; who wants to know of changes (the update groups; kernel routes, one day) is
+//! told from the one place that receives it, `Table::decide`.
+
+use super::ids::{PathIndex, PrefixId};
+
+/// The best path of each prefix of one family.
+#[derive(Default)]
+pub(super) struct LocRib {
+    best: Vec<Option<PathIndex>>,
+    len: usize,
+}
+
+/// The best path of a prefix has become another one. A path never changes, so one that says
+/// something new is another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BestChange {
+    prefix: PrefixId,
+    old: Option<PathIndex>,
+    new: Option<PathIndex>,
+}
+
+impl BestChange {
+    /// Of which prefix.
+    pub(super) fn prefix(&self) -> PrefixId {
+        self.prefix
+    }
+
+    /// What was best before. The path can still be read while the change is told.
+    pub(super) fn before(&self) -> Option<PathIndex> {
+        self.old
+    }
+
+    /// What is best now.
+    pub(super) fn after(&self) -> Option<PathIndex> {
+        self.new
+    }
+}
+
+impl LocRib {
+    /// The best path to `prefix`.
+    pub(super) fn best(&self, prefix: PrefixId) -> Option<PathIndex> {
+        self.best.get(prefix.index()).copied().flatten()
+    }
+
+    /// How many prefixes have a best path.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes `new` the best path to `prefix`; `None` when it is already.
+    pub(super) fn set_best(
+        &mut self,
+        prefix: PrefixId,
+        new: Option<PathIndex>,
+    ) -> Option<BestChange> {
+        let old = self.best(prefix);
+        if old == new {
+            return None;
+        }
+        if self.best.len() <= prefix.index() {
+            self.best.resize(prefix.index() + 1, None);
+        }
+        self.best[prefix.index()] = new;
+        self.len = self.len + usize::from(new.is_some()) - usize::from(old.is_some());
+        Some(BestChange { prefix, old, new })
+    }
+}

@@ -1,0 +1,551 @@
+//! The table of one family: prefixes, paths, best paths and the groups that are told of them.
+//!
+//! Whatever may change a best path ends in [`Table::decide`]: that is the one way from Adj-RIB-In
+//! through the decision process into the Loc-RIB, and from there to the groups.
+
+use super::Shared;
+use super::attributes::Interner;
+use super::chunk::Words;
+use super::decision::{self, Candidate};
+use super::export::{ExportProfile, Route};
+use super::group::{Announcement, Group};
+use super::ids::{AttributesId, PathIndex, PrefixId, Serial};
+use super::import::Ineligible;
+use super::loc_rib::{BestChange, LocRib};
+use super::next_hops::NextHops;
+use super::paths::{NewPath, Path, Paths};
+use super::peers::{PeerSlot, Peers, ReaderKey};
+use super::prefixes::PrefixTable;
+use crate::family::Family;
+use crate::prefix::Nlri;
+use smallvec::SmallVec;
+
+/// At most this many paths (RFC 7911) of one peer to one prefix are kept; further ones are not,
+/// and are counted as refused. The list of a prefix is walked for every change of it.
+pub const MAX_PATHS_OF_PEER: usize = 64;
+
+/// What is known about the routes of one family.
+pub(super) struct Routes {
+    pub(super) prefixes: PrefixTable,
+    pub(super) paths: Paths,
+    pub(super) loc_rib: LocRib,
+}
+
+/// The table of one family.
+pub(super) struct Table {
+    pub(super) family: Family,
+    pub(super) routes: Routes,
+    /// The groups, at places that do not move; `None` where one was.
+    pub(super) groups: Vec<Option<Group>>,
+    /// Groups without readers, and how far they have been taken apart.
+    pub(super) dissolving: Vec<(Group, usize)>,
+    /// The next-hop sweep.
+    sweep: Sweep,
+}
+
+/// A walk over all prefixes that decides each again, because a next hop has changed.
+#[derive(Default)]
+struct Sweep {
+    next: usize,
+    /// How many are still to be looked at. A change during a sweep sets it back to all, and the
+    /// walk goes on in a circle, so that many changes cannot starve the end of the table.
+    left: usize,
+}
+
+/// What a peer says about one prefix.
+pub(super) struct Said {
+    pub(super) nlri: Nlri,
+    pub(super) attributes: AttributesId,
+    pub(super) ineligible: Option<Ineligible>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// A path that was not there before, or another one than before.
+    Kept,
+    /// Just what the peer had said before.
+    Unchanged,
+    /// Not kept: the peer has as many prefixes as it may have.
+    OverLimit,
+    /// Not kept: too many paths to one prefix ([`MAX_PATHS_OF_PEER`]).
+    TooManyPaths,
+}
+
+impl Routes {
+    /// The best path to `prefix`.
+    pub(super) fn best(&self, prefix: PrefixId) -> Option<&Path> {
+        Some(self.paths.get(self.loc_rib.best(prefix)?))
+    }
+
+    /// The route that `path` is, for export.
+    pub(super) fn route<'a>(
+        &self,
+        path: &Path,
+        peers: &Peers,
+        attributes: &'a Interner,
+    ) -> Option<Route<'a>> {
+        Some(Route {
+            prefix: self.prefixes.get(path.prefix)?,
+            source: peers.source(path.peer),
+            attributes: attributes.get(path.attributes),
+        })
+    }
+
+    /// The paths that may be used, as the decision process sees them.
+    pub(super) fn candidates<'a>(
+        &self,
+        prefix: PrefixId,
+        peers: &Peers,
+        attributes: &'a Interner,
+        next_hops: &NextHops,
+    ) -> (SmallVec<[PathIndex; 4]>, SmallVec<[Candidate<'a>; 4]>) {
+        self.paths
+            .of_prefix(prefix)
+            .filter(|(_, path)| path.ineligible.is_none())
+            .map(|(index, path)| {
+                let route = attributes.get(path.attributes);
+                let candidate = Candidate {
+                    route,
+                    source: peers.source(path.peer),
+                    path_id: path.path_id,
+                    next_hop: next_hops.get(route.next_hop.address()),
+                };
+                (index, candidate)
+            })
+            .unzip()
+    }
+}
+
+impl Table {
+    pub(super) fn new(family: Family, hash_seed: u64) -> Self {
+        Self {
+            family,
+            routes: Routes {
+                prefixes: PrefixTable::new(family, hash_seed),
+                paths: Paths::default(),
+                loc_rib: LocRib::default(),
+            },
+            groups: Vec::new(),
+            dissolving: Vec::new(),
+            sweep: Sweep::default(),
+        }
+    }
+
+    // Adj-RIB-In.
+
+    /// Takes in what a peer says about one prefix; `limit` is how many paths it may have.
+    pub(super) fn announce(
+        &mut self,
+        shared: &mut Shared,
+        slot: PeerSlot,
+        said: &Said,
+        limit: Option<u32>,
+    ) -> Outcome {
+        let known = self.routes.prefixes.find(&said.nlri.prefix);
+        let old = known.and_then(|prefix| self.find(shared, slot, prefix, said.nlri.path_id));
+        match old.map(|old| self.routes.paths.get(old)) {
+            Some(old) => {
+                let same_words = old.attributes == said.attributes;
+                if old.peer == slot && same_words && old.ineligible == said.ineligible {
+                    return Outcome::Unchanged;
+                }
+            }
+            None => {
+                let received = shared
+                    .peers
+                    .table_mut(slot, self.family)
+                    .map(|t| t.received);
+                if limit.is_some_and(|limit| received.is_some_and(|r| r >= limit)) {
+                    return Outcome::OverLimit;
+                }
+                if known.is_some_and(|prefix| self.has_too_many(slot, prefix)) {
+                    return Outcome::TooManyPaths;
+                }
+            }
+        }
+        if let Some(prefix) = self.routes.prefixes.insert(&said.nlri.prefix) {
+            self.replace(shared, slot, prefix, old, said);
+        }
+        Outcome::Kept
+    }
+
+    /// The path that a peer's word about this prefix and path identifier replaces: its own, or
+    /// one of its session before.
+    fn find(
+        &self,
+        shared: &Shared,
+        slot: PeerSlot,
+        prefix: PrefixId,
+        path_id: u32,
+    ) -> Option<PathIndex> {
+        self.routes
+            .paths
+            .of_prefix(prefix)
+            .find(|(_, path)| path.path_id == path_id && shared.peers.same_peer(path.peer, slot))
+            .map(|(index, _)| index)
+    }
+
+    fn has_too_many(&self, slot: PeerSlot, prefix: PrefixId) -> bool {
+        let of_prefix = self.routes.paths.of_prefix(prefix);
+        of_prefix.filter(|(_, path)| path.peer == slot).count() >= MAX_PATHS_OF_PEER
+    }
+
+    fn replace(
+        &mut self,
+        shared: &mut Shared,
+        slot: PeerSlot,
+        prefix: PrefixId,
+        old: Option<PathIndex>,
+        said: &Said,
+    ) {
+        let Some(of_peer) = shared.peers.table_mut(slot, self.family) else {
+            return;
+        };
+        shared.attributes.retain(said.attributes);
+        of_peer.received += 1;
+        of_peer.ineligible += u32::from(said.ineligible.is_some());
+        let new = NewPath {
+            peer: slot,
+            ineligible: said.ineligible,
+            path_id: said.nlri.path_id,
+            attributes: said.attributes,
+            prefix,
+        };
+        self.routes.paths.insert(new, &mut of_peer.first);
+        if let Some(old) = old {
+            self.unlink(shared, old);
+        }
+        self.decide(shared, prefix);
+        if let Some(old) = old {
+            self.free(shared, old);
+        }
+    }
+
+    /// Takes back what a peer said; says whether there was anything.
+    pub(super) fn withdraw(&mut self, shared: &mut Shared, slot: PeerSlot, nlri: &Nlri) -> bool {
+        let prefix = self.routes.prefixes.find(&nlri.prefix);
+        let path = prefix.and_then(|prefix| self.find(shared, slot, prefix, nlri.path_id));
+        path.map(|path| self.remove(shared, path)).is_some()
+    }
+
+    /// Removes paths of a session that is gone, for one unit of `budget` each. Says whether there
+    /// are more.
+    pub(super) fn drain(
+        &mut self,
+        shared: &mut Shared,
+        slot: PeerSlot,
+        budget: &mut usize,
+    ) -> bool {
+        loop {
+            let of_peer = shared.peers.table_mut(slot, self.family);
+            let Some(path) = of_peer.and_then(|of_peer| of_peer.first) else {
+                return false;
+            };
+            if *budget == 0 {
+                return true;
+            }
+            *budget -= 1;
+            self.remove(shared, path);
+        }
+    }
+
+    fn remove(&mut self, shared: &mut Shared, path: PathIndex) {
+        let prefix = self.routes.paths.get(path).prefix;
+        self.unlink(shared, path);
+        self.decide(shared, prefix);
+        self.free(shared, path);
+        self.release_if_unused(prefix);
+    }
+
+    fn unlink(&mut self, shared: &mut Shared, index: PathIndex) {
+        let path = *self.routes.paths.get(index);
+        if let Some(of_peer) = shared.peers.table_mut(path.peer, self.family) {
+            self.routes.paths.unlink(index, &mut of_peer.first);
+            of_peer.received -= 1;
+            of_peer.ineligible -= u32::from(path.ineligible.is_some());
+        }
+    }
+
+    fn free(&mut self, shared: &mut Shared, index: PathIndex) {
+        let attributes = self.routes.paths.get(index).attributes;
+        self.routes.paths.free(index);
+        shared.attributes.release(attributes);
+    }
+
+    /// Gives the prefix's number back when no path and no group knows it any more.
+    fn release_if_unused(&mut self, prefix: PrefixId) {
+        let has_path = self.routes.paths.of_prefix(prefix).next().is_some();
+        let dissolving = self.dissolving.iter().map(|(group, _)| group);
+        let mut groups = self.groups.iter().flatten().chain(dissolving);
+        if !has_path && groups.all(|group| group.entry(prefix).is_empty()) {
+            self.routes.prefixes.remove(prefix);
+        }
+    }
+
+    // Decision and Loc-RIB.
+
+    /// Decides which path to `prefix` is best and tells the groups if it is another one.
+    fn decide(&mut self, shared: &mut Shared, prefix: PrefixId) {
+        let best = self.select(shared, prefix);
+        if let Some(change) = self.routes.loc_rib.set_best(prefix, best) {
+            self.tell(shared, &change);
+        }
+    }
+
+    /// The best path to `prefix`. Each of the others is told why it is not.
+    fn select(&mut self, shared: &Shared, prefix: PrefixId) -> Option<PathIndex> {
+        let (paths, candidates) =
+            self.routes
+                .candidates(prefix, &shared.peers, &shared.attributes, &shared.next_hops);
+        let selection = decision::select(&candidates);
+        for (path, lost) in paths.iter().zip(&selection.lost) {
+            self.routes.paths.set_lost(*path, *lost);
+        }
+        selection.best.and_then(|place| paths.get(place)).copied()
+    }
+
+    /// Tells everyone who has to know that a best path has changed.
+    fn tell(&mut self, shared: &mut Shared, change: &BestChange) {
+        let old = change.before().map(|old| *self.routes.paths.get(old));
+        let new = change.after().map(|new| *self.routes.paths.get(new));
+        for (path, sign) in [(&old, -1), (&new, 1)] {
+            let of_peer = path
+                .as_ref()
+                .and_then(|path| shared.peers.table_mut(path.peer, self.family));
+            if let Some(of_peer) = of_peer {
+                of_peer.best = of_peer.best.saturating_add_signed(sign);
+            }
+        }
+        let words_of = |path: &Path| {
+            let source = shared.peers.source(path.peer);
+            (source.role, source.router_id)
+        };
+        let reworded = old.as_ref().map(words_of) != new.as_ref().map(words_of);
+        for group in self.groups.iter_mut().flatten() {
+            if group.is_built(change.prefix()) {
+                tell_group(group, &self.routes, shared, change.prefix(), reworded);
+            }
+        }
+    }
+
+    // Groups.
+
+    /// Makes a session a reader of the group with this profile, a new group if there is none.
+    pub(super) fn join(
+        &mut self,
+        shared: &mut Shared,
+        slot: PeerSlot,
+        former: Option<Serial>,
+        profile: ExportProfile,
+    ) {
+        let found = self
+            .groups
+            .iter()
+            .position(|group| group.as_ref().is_some_and(|g| *g.profile() == profile));
+        let place = found.unwrap_or_else(|| {
+            let group = Group::new(profile, self.routes.prefixes.len());
+            place_in(&mut self.groups, group)
+        });
+        let Some(peer) = shared.peers.get_mut(slot) else {
+            return;
+        };
+        let enhanced = peer
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.enhanced_refresh);
+        if let Some(group) = self.groups.get_mut(place).and_then(Option::as_mut) {
+            let reader = group.join(slot, peer.serial, former, enhanced);
+            peer.tables[self.family].reader = Some(ReaderKey {
+                group: place,
+                reader,
+            });
+        }
+    }
+
+    /// Ends the reading of a session.
+    pub(super) fn leave(&mut self, shared: &mut Shared, slot: PeerSlot) {
+        let of_peer = shared.peers.table_mut(slot, self.family);
+        let Some(key) = of_peer.and_then(|of_peer| of_peer.reader.take()) else {
+            return;
+        };
+        let Some(place) = self.groups.get_mut(key.group) else {
+            return;
+        };
+        if let Some(group) = place {
+            group.leave(key.reader);
+        }
+        if let Some(group) = place.take_if(|group| group.readers().is_empty()) {
+            self.dissolving.push((group, 0));
+        }
+    }
+
+    /// The group and the reader of a session.
+    pub(super) fn reader_mut(
+        &mut self,
+        peers: &Peers,
+        slot: PeerSlot,
+    ) -> Option<(&mut Group, usize)> {
+        let key = peers.get(slot)?.tables[self.family].reader?;
+        let group = self.groups.get_mut(key.group)?.as_mut()?;
+        Some((group, key.reader))
+    }
+
+    /// Whether a read by this session would give it something.
+    pub(super) fn has_work(&self, shared: &Shared, slot: PeerSlot) -> bool {
+        let key = shared
+            .peers
+            .get(slot)
+            .and_then(|peer| peer.tables[self.family].reader);
+        let Some(group) = key.and_then(|key| self.groups.get(key.group)?.as_ref()) else {
+            return false;
+        };
+        key.and_then(|key| group.readers().get(key.reader))
+            .is_some_and(|reader| group.has_work(reader, shared.held))
+    }
+
+    /// See [`Group::read`].
+    pub(super) fn read(
+        &mut self,
+        shared: &Shared,
+        slot: PeerSlot,
+        budget: &mut usize,
+        out: &mut Vec<bytes::Bytes>,
+    ) -> bool {
+        let Some(peer) = shared.peers.get(slot) else {
+            return false;
+        };
+        let words = Words {
+            routes: &self.routes,
+            peers: &shared.peers,
+            attributes: &shared.attributes,
+        };
+        let group = peer.tables[self.family]
+            .reader
+            .and_then(|key| Some((self.groups.get_mut(key.group)?.as_mut()?, key.reader)));
+        group.is_some_and(|(group, reader)| group.read(reader, &words, shared.held, budget, out))
+    }
+
+    // Background work. Each takes one unit of `budget` for each prefix or entry, and says whether
+    // there is more.
+
+    /// Gives new groups what has been known before they were there.
+    pub(super) fn build(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
+        let prefixes = self.routes.prefixes.len();
+        for group in self.groups.iter_mut().flatten() {
+            while let Some(prefix) = group.unbuilt() {
+                if prefix.index() >= prefixes {
+                    group.built_to(None);
+                    break;
+                }
+                if *budget == 0 {
+                    return true;
+                }
+                *budget -= 1;
+                tell_group(group, &self.routes, shared, prefix, false);
+                group.built_to(Some(PrefixId::new(prefix.index() + 1)));
+            }
+        }
+        false
+    }
+
+    /// Takes groups apart that nobody reads any more.
+    pub(super) fn dissolve(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
+        let mut emptied = Vec::new();
+        while let Some((group, next)) = self.dissolving.last_mut() {
+            if *budget == 0 {
+                break;
+            }
+            match group.dissolve(*next, budget, &mut shared.attributes, &mut emptied) {
+                Some(place) => *next = place,
+                None => {
+                    self.dissolving.pop();
+                }
+            }
+        }
+        self.release_all(emptied);
+        !self.dissolving.is_empty()
+    }
+
+    /// Purges tombstones that every reader has passed, and gives up readers that hold too many.
+    pub(super) fn purge(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
+        let (mut purged, mut lost, mut more) = (Vec::new(), Vec::new(), false);
+        for group in self.groups.iter_mut().flatten() {
+            more |= group.purge(budget, &mut purged);
+            let before = lost.len();
+            group.give_up_laggards(&mut lost);
+            more |= lost.len() > before;
+        }
+        shared.laggards.extend(lost);
+        self.release_all(purged);
+        more
+    }
+
+    fn release_all(&mut self, prefixes: Vec<PrefixId>) {
+        for prefix in prefixes {
+            self.release_if_unused(prefix);
+        }
+    }
+
+    /// A next hop has changed: every prefix has to be decided again.
+    pub(super) fn begin_sweep(&mut self) {
+        self.sweep.left = self.routes.prefixes.len();
+    }
+
+    /// Decides prefixes again after a change of a next hop.
+    pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
+        while self.sweep.left > 0 {
+            if *budget == 0 {
+                return true;
+            }
+            *budget -= 1;
+            self.sweep.left -= 1;
+            if self.sweep.next >= self.routes.prefixes.len() {
+                self.sweep.next = 0;
+            }
+            let prefix = PrefixId::new(self.sweep.next);
+            self.sweep.next += 1;
+            self.decide(shared, prefix);
+        }
+        false
+    }
+
+    /// Whether a sweep is under way: best paths may still be those of before.
+    pub(super) fn is_sweeping(&self) -> bool {
+        self.sweep.left > 0
+    }
+}
+
+/// Tells one group what the best path to `prefix` is now.
+fn tell_group(
+    group: &mut Group,
+    routes: &Routes,
+    shared: &mut Shared,
+    prefix: PrefixId,
+    reworded: bool,
+) {
+    let best = routes.best(prefix);
+    let admitted = best.filter(|path| {
+        let route = routes.route(path, &shared.peers, &shared.attributes);
+        route.is_some_and(|route| group.admits(&route))
+    });
+    let announcement = admitted.and_then(|path| {
+        Some(Announcement {
+            attributes: path.attributes,
+            session: shared.peers.get(path.peer)?.serial,
+            reworded,
+        })
+    });
+    group.record(prefix, announcement, &mut shared.attributes);
+}
+
+/// Puts `item` into the first free place, and says where that is.
+fn place_in<T>(places: &mut Vec<Option<T>>, item: T) -> usize {
+    let free = places.iter().position(Option::is_none);
+    let place = free.unwrap_or(places.len());
+    match places.get_mut(place) {
+        Some(free) => *free = Some(item),
+        None => places.push(Some(item)),
+    }
+    place
+}
