@@ -1,7 +1,8 @@
 //! Messages over any byte stream, for embedders who speak BGP without an engine: tests, probes,
 //! collectors.
 
-use bgp_core::wire::{self, Context, DecodeError, EncodeContext, EncodeError, Message};
+use bgp_core::family::FamilySet;
+use bgp_core::wire::{self, Context, DecodeError, EncodeContext, EncodeError, MAX_LEN, Message};
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use tokio_util::codec::{Decoder, Encoder};
@@ -18,6 +19,28 @@ pub struct BgpCodec {
     pub decode: Context,
     /// How to write.
     pub encode: EncodeContext,
+}
+
+impl BgpCodec {
+    /// What nearly every session negotiates: four-octet AS numbers, no path identifiers, messages
+    /// of at most 4,096 octets, next hops of the routes' own family.
+    pub fn new(internal: bool, families: FamilySet) -> Self {
+        Self {
+            decode: Context {
+                internal,
+                four_octet_as: true,
+                families,
+                add_path: FamilySet::EMPTY,
+                extended_next_hop: FamilySet::EMPTY,
+                max_len: MAX_LEN,
+            },
+            encode: EncodeContext {
+                four_octet_as: true,
+                add_path: FamilySet::EMPTY,
+                max_len: MAX_LEN,
+            },
+        }
+    }
 }
 
 /// What can go wrong with a stream of messages.
@@ -62,27 +85,14 @@ impl Encoder<Message> for BgpCodec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bgp_core::family::{Family, FamilySet};
+    use bgp_core::family::Family;
     use bgp_core::prefix::Nlri;
     use bgp_core::types::{Asn, RouterId};
-    use bgp_core::wire::{Capability, MAX_LEN, NextHop, Open, PathAttributes, Reach, Update};
+    use bgp_core::wire::{Capability, NextHop, Open, PathAttributes, Reach, Update};
     use std::net::Ipv4Addr;
 
     fn codec() -> BgpCodec {
-        let decode = Context {
-            internal: true,
-            four_octet_as: true,
-            families: FamilySet::from_iter([Family::Ipv4Unicast]),
-            add_path: FamilySet::EMPTY,
-            extended_next_hop: FamilySet::EMPTY,
-            max_len: MAX_LEN,
-        };
-        let encode = EncodeContext {
-            four_octet_as: true,
-            add_path: FamilySet::EMPTY,
-            max_len: MAX_LEN,
-        };
-        BgpCodec { decode, encode }
+        BgpCodec::new(true, FamilySet::from_iter([Family::Ipv4Unicast]))
     }
 
     fn conversation() -> Vec<Message> {

@@ -28,9 +28,9 @@ use crate::connection::{Connection, Outbox, Phase, Writing};
 use crate::entrance::Entrance;
 use crate::handle::Order;
 use crate::ready::{ReadyList, Token};
-use crate::shim::{Event, Output, Speaker};
 use crate::stats::Stats;
 use bgp_core::session::Stop;
+use bgp_core::speaker::{Event, Output, Speaker};
 use bgp_core::time::{Duration, Instant};
 use bgp_core::types::ConnectionId;
 use bytes::Bytes;
@@ -163,6 +163,8 @@ impl Engine {
 
     /// Runs until it is told to stop.
     pub(crate) async fn run(mut self) {
+        // What came of making the speaker, and of orders that it was given before.
+        self.outputs(self.clock.now());
         loop {
             let began = std::time::Instant::now();
             let now = self.clock.now();

@@ -1,8 +1,8 @@
 //! How the rest of the process talks to an engine: orders in, answers and events out.
 
-use crate::shim::{Event, Speaker};
 use crate::stats::Stats;
 use bgp_core::session::Stop;
+use bgp_core::speaker::{Event, Speaker};
 use bgp_core::time::Instant;
 use std::fmt;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 /// At most this many orders wait for the engine; who gives one more waits until there is room.
 pub const MAX_ORDERS: usize = 64;
 
-/// A reader of events that is further behind than this misses the oldest.
-pub const MAX_EVENTS: usize = 1024;
+/// A reader of events that is further behind than this misses the oldest. A session that comes up
+/// makes about six; in the worst turn of an engine some hundred do.
+pub const MAX_EVENTS: usize = 4096;
 
 /// What an engine can be told.
 pub(crate) enum Order {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`spawn`] starts **one task** in the caller's own runtime, of whichever flavour; there are no
-//! hidden threads. The task owns the [`Speaker`](crate::shim::Speaker) and every socket, so
+//! hidden threads. The task owns the [`Speaker`](bgp_core::speaker::Speaker) and every socket, so
 //! dropping the [`Handle`] cancels one task and nothing can be left behind.
 //!
 //! | part | does |
@@ -56,9 +56,7 @@ mod engine;
 mod entrance;
 mod handle;
 mod ready;
-mod shim;
 mod socket;
-pub use shim::Speaker as _S;
 mod stats;
 
 pub use clock::Clock;
@@ -68,7 +66,7 @@ pub use handle::{Asker, Events, Gone, Handle, Heard, MAX_EVENTS, MAX_ORDERS};
 pub use socket::{ListenError, Listener};
 pub use stats::{Stats, TURN_BOUNDS};
 
-use crate::shim::Speaker;
+use bgp_core::speaker::Speaker;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};

@@ -18,7 +18,6 @@ async fn two_exchange_routes() {
     let (two, _) = start(client(2, remote), Vec::new());
     originate(&one, [prefix(1)]).await;
     established(&mut events, 2).await;
-    established(&mut one_events, 1).await;
     originate(&two, [prefix(2)]).await;
     for engine in [&one, &two, &reflector] {
         until_routes(engine, 2).await;
@@ -116,9 +115,15 @@ async fn a_drain_tells_everybody_why() {
         for client in &mut clients {
             client.send(Message::Keepalive).await;
         }
-        reflector.shutdown(stop).await;
-        for client in &mut clients {
-            let rest = client.rest().await;
+        let listening = async {
+            let mut heard = Vec::new();
+            for mut client in clients {
+                heard.push(client.rest().await);
+            }
+            heard
+        };
+        let (heard, ()) = tokio::join!(listening, reflector.shutdown(stop));
+        for rest in heard {
             let Some(Message::Notification(Notification { error, data })) = rest.last() else {
                 panic!("{rest:?}");
             };

@@ -2,6 +2,12 @@
 //! its own in 127.0.0.0/8, and a client that speaks BGP by hand.
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and says so"
+)]
 
 use bgp_core::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
 use bgp_core::family::{Family, FamilySet};
@@ -9,10 +15,7 @@ use bgp_core::prefix::{IpNet, Nlri};
 use bgp_core::speaker::{Event, Speaker};
 use bgp_core::time::Instant;
 use bgp_core::types::{Asn, RouterId};
-use bgp_core::wire::{
-    Capability, Context, EncodeContext, MAX_LEN, Message, NextHop, Open, PathAttributes, Reach,
-    Update,
-};
+use bgp_core::wire::{Capability, Message, NextHop, Open, PathAttributes, Reach, Update};
 use bgp_io::{BgpCodec, Clock, CodecError, Events, Handle, Heard, Listener};
 use bytes::BytesMut;
 use std::future::Future;
@@ -22,7 +25,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
-pub const AS: Asn = Asn(64_512);
+pub(crate) const AS: Asn = Asn(64_512);
 
 /// Fails a test that hangs. Not a measure of anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `work`, or a failed test when it does not come to an end.
 ///
 /// A real-time limit even under a paused clock, where the runtime's own would run out at once.
-pub async fn in_time<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
     let (done, watchdog) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
         if watchdog.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
@@ -44,56 +47,59 @@ pub async fn in_time<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Lets this process open as many descriptors as it may; the usual limit is too low for storms.
-pub fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
 }
 
-pub fn any_port() -> Listener {
+pub(crate) fn any_port() -> Listener {
     Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap()
 }
 
-pub fn address(n: usize) -> Ipv4Addr {
+pub(crate) fn address(n: usize) -> Ipv4Addr {
     let [.., high, low] = n.to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)
 }
 
-pub fn prefix(n: usize) -> IpNet {
+pub(crate) fn prefix(n: usize) -> IpNet {
     let [.., high, middle, low] = n.to_be_bytes();
     format!("10.{high}.{middle}.{low}/32").parse().unwrap()
 }
 
 /// A reflector that takes every address of 127.1.0.0/16 as a client.
-pub fn reflector() -> Config {
+pub(crate) fn reflector() -> Config {
     let accept = vec!["127.1.0.0/16".parse().unwrap()];
     let group = DynamicGroup::new("clients", accept, PeerSettings::client(AS));
     Config::new(Router::new(AS, RouterId(Ipv4Addr::LOCALHOST))).with_dynamic(group)
 }
 
-/// The `n`th client of the reflector at `remote`.
-pub fn client(n: usize, remote: SocketAddr) -> Config {
+/// The `n`th client of the reflector at `remote`. It does not ask for its routes to be kept when
+/// it goes (RFC 4724).
+pub(crate) fn client(n: usize, remote: SocketAddr) -> Config {
     let mut peer = Peer::new("reflector", remote.ip(), PeerSettings::non_client(AS));
     peer.port = remote.port();
     peer.local_address = Some(address(n).into());
-    Config::new(Router::new(AS, RouterId(address(n)))).with_peer(peer)
+    let mut router = Router::new(AS, RouterId(address(n)));
+    router.restart_time = Duration::ZERO;
+    Config::new(router).with_peer(peer)
 }
 
-pub fn start(config: Config, listeners: Vec<Listener>) -> (Handle, Events) {
+pub(crate) fn start(config: Config, listeners: Vec<Listener>) -> (Handle, Events) {
     let clock = Clock::start();
     let speaker = Speaker::new(config, clock.now(), 1).unwrap();
     bgp_io::spawn(speaker, clock, listeners).unwrap()
 }
 
 /// The reflector, and where it listens.
-pub fn start_reflector() -> (Handle, Events, SocketAddr) {
+pub(crate) fn start_reflector() -> (Handle, Events, SocketAddr) {
     let listener = any_port();
     let address = listener.local_addr();
     let (handle, events) = start(reflector(), vec![listener]);
     (handle, events, address)
 }
 
-pub async fn originate(handle: &Handle, prefixes: impl IntoIterator<Item = IpNet>) {
+pub(crate) async fn originate(handle: &Handle, prefixes: impl IntoIterator<Item = IpNet>) {
     let prefixes: Vec<IpNet> = prefixes.into_iter().collect();
     let tell = move |speaker: &mut Speaker, now: Instant| {
         for prefix in prefixes {
@@ -103,11 +109,11 @@ pub async fn originate(handle: &Handle, prefixes: impl IntoIterator<Item = IpNet
     handle.ask(tell).await.unwrap();
 }
 
-pub fn next_hop() -> NextHop {
+pub(crate) fn next_hop() -> NextHop {
     NextHop::V4(Ipv4Addr::new(192, 0, 2, 1))
 }
 
-pub fn attributes() -> PathAttributes {
+pub(crate) fn attributes() -> PathAttributes {
     PathAttributes {
         local_pref: Some(100),
         ..PathAttributes::default()
@@ -115,7 +121,7 @@ pub fn attributes() -> PathAttributes {
 }
 
 /// The next event that `wanted` picks.
-pub async fn event<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+pub(crate) async fn event<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
     loop {
         match events.next().await.expect("the engine runs") {
             Heard::Event(event) => {
@@ -128,7 +134,7 @@ pub async fn event<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Opti
     }
 }
 
-pub async fn established(events: &mut Events, count: usize) {
+pub(crate) async fn established(events: &mut Events, count: usize) {
     for _ in 0..count {
         event(events, |event| {
             matches!(event, Event::Established { .. }).then_some(())
@@ -138,7 +144,7 @@ pub async fn established(events: &mut Events, count: usize) {
 }
 
 /// Asks again whenever the engine has read something, until it gives an answer.
-pub async fn eventually<T: Send + 'static>(
+pub(crate) async fn eventually<T: Send + 'static>(
     handle: &Handle,
     question: impl Fn(&Speaker, Instant) -> Option<T> + Clone + Send + 'static,
 ) -> T {
@@ -158,11 +164,11 @@ pub async fn eventually<T: Send + 'static>(
 }
 
 /// How many prefixes the speaker has a route to.
-pub fn count_routes(speaker: &Speaker) -> usize {
+pub(crate) fn count_routes(speaker: &Speaker) -> usize {
     speaker.counts().best[Family::Ipv4Unicast]
 }
 
-pub async fn until_routes(handle: &Handle, count: usize) {
+pub(crate) async fn until_routes(handle: &Handle, count: usize) {
     eventually(handle, move |speaker, _| {
         (count_routes(speaker) == count).then_some(())
     })
@@ -170,16 +176,16 @@ pub async fn until_routes(handle: &Handle, count: usize) {
 }
 
 /// A client that speaks by hand.
-pub struct Client {
-    pub stream: TcpStream,
-    pub codec: BgpCodec,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    pub(crate) codec: BgpCodec,
     buffer: BytesMut,
     number: usize,
 }
 
 impl Client {
     /// The `n`th client, connected and no more.
-    pub async fn connect(n: usize, remote: SocketAddr) -> Self {
+    pub(crate) async fn connect(n: usize, remote: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Small, so that a table is much larger than what fits into sockets.
         socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -187,38 +193,25 @@ impl Client {
         Self::from_stream(n, socket.connect(remote).await.unwrap())
     }
 
-    pub fn from_stream(number: usize, stream: TcpStream) -> Self {
+    pub(crate) fn from_stream(number: usize, stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let families = FamilySet::from_iter([Family::Ipv4Unicast]);
-        let decode = Context {
-            internal: true,
-            four_octet_as: true,
-            families,
-            add_path: FamilySet::EMPTY,
-            extended_next_hop: FamilySet::EMPTY,
-            max_len: MAX_LEN,
-        };
-        let encode = EncodeContext {
-            four_octet_as: true,
-            add_path: FamilySet::EMPTY,
-            max_len: MAX_LEN,
-        };
         Self {
             stream,
-            codec: BgpCodec { decode, encode },
+            codec: BgpCodec::new(true, families),
             buffer: BytesMut::new(),
             number,
         }
     }
 
     /// With a session.
-    pub async fn established(n: usize, remote: SocketAddr) -> Self {
+    pub(crate) async fn established(n: usize, remote: SocketAddr) -> Self {
         let mut client = Self::connect(n, remote).await;
         client.establish().await;
         client
     }
 
-    pub async fn establish(&mut self) {
+    pub(crate) async fn establish(&mut self) {
         let open = self.open();
         self.send(open).await;
         let answer = self.next().await;
@@ -227,7 +220,7 @@ impl Client {
         assert_eq!(self.next().await, Some(Message::Keepalive));
     }
 
-    pub fn open(&self) -> Message {
+    pub(crate) fn open(&self) -> Message {
         Message::Open(Open {
             my_as: AS.two_octet(),
             hold_time: 90,
@@ -239,7 +232,7 @@ impl Client {
         })
     }
 
-    pub fn update(prefix: IpNet) -> Message {
+    pub(crate) fn update(prefix: IpNet) -> Message {
         Message::Update(Update {
             reach: vec![Reach {
                 family: Family::Ipv4Unicast,
@@ -251,19 +244,19 @@ impl Client {
         })
     }
 
-    pub fn encode(&mut self, message: Message) -> BytesMut {
+    pub(crate) fn encode(&mut self, message: Message) -> BytesMut {
         let mut bytes = BytesMut::new();
         self.codec.encode(message, &mut bytes).unwrap();
         bytes
     }
 
-    pub async fn send(&mut self, message: Message) {
+    pub(crate) async fn send(&mut self, message: Message) {
         let bytes = self.encode(message);
         self.stream.write_all(&bytes).await.unwrap();
     }
 
     /// The next message; `None` when they have closed, in whichever way.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             match self.codec.decode(&mut self.buffer) {
                 Ok(Some(message)) => return Some(message),
@@ -279,7 +272,7 @@ impl Client {
     }
 
     /// Everything until they close; the octets of each message with it.
-    pub async fn rest(&mut self) -> Vec<Message> {
+    pub(crate) async fn rest(&mut self) -> Vec<Message> {
         let mut messages = Vec::new();
         while let Some(message) = self.next().await {
             messages.push(message);
