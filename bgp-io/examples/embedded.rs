@@ -2,6 +2,8 @@
 //!
 //! Run it with `cargo run -p bgp-io --example embedded`.
 
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
+
 use bgp_core::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
 use bgp_core::family::Family;
 use bgp_core::speaker::{Event, Speaker};
