@@ -73,6 +73,33 @@ impl Speaker {
             .collect()
     }
 
+    /// At most `limit` peers, from the handle `from` on. Peers come and go between two calls; one
+    /// that stays is in exactly one answer.
+    pub fn peers_from(&self, now: Instant, from: PeerId, limit: usize) -> Vec<PeerView> {
+        let entries = self.peers.iter().filter(|entry| entry.name.id >= from);
+        entries
+            .take(limit.min(MAX_PAGE))
+            .map(|entry| self.view(entry, now))
+            .collect()
+    }
+
+    /// How many peers there are, and how many of them are established.
+    pub fn peer_counts(&self) -> (usize, usize) {
+        let established = self.peers.iter().filter(|entry| entry.slot.is_some());
+        (self.peers.iter().count(), established.count())
+    }
+
+    /// How many peers would keep our routes if we went now without a word (RFC 4724 §4.2).
+    pub fn kept_by(&self) -> usize {
+        let negotiated = self
+            .peers
+            .iter()
+            .filter_map(|entry| entry.session.established());
+        negotiated
+            .filter(|(_, negotiated)| negotiated.graceful_restart.is_some())
+            .count()
+    }
+
     /// The peer with this name or address.
     pub fn peer(&self, now: Instant, name: &str) -> Option<PeerView> {
         self.peers.find(name).map(|entry| self.view(entry, now))
@@ -122,6 +149,19 @@ impl Speaker {
         Ok(self
             .rib
             .adj_rib_out(slot, family, from, limit.min(MAX_PAGE)))
+    }
+
+    /// What the peer with this name or address is to know of one prefix; `None` for nothing.
+    ///
+    /// # Errors
+    ///
+    /// There is no such peer, or it is not established.
+    pub fn announced_to(
+        &self,
+        peer: &str,
+        prefix: &IpNet,
+    ) -> Result<Option<AnnouncedView>, CommandError> {
+        Ok(self.rib.announced_to(self.slot_of(peer)?, prefix))
     }
 
     /// The longest known prefix that covers `prefix`, or is it.
