@@ -34,7 +34,9 @@ pub fn missing(needs: &[Need]) -> Option<String> {
         },
         Need::Program(path, package) => (!Path::new(path).exists())
             .then(|| format!("{path} is missing (Debian package {package})")),
-        Need::Root => (!is_machine_root()).then(|| "it needs the superuser of the machine".to_owned()),
+        Need::Root => {
+            (!is_machine_root()).then(|| "it needs the superuser of the machine".to_owned())
+        }
     })
 }
 
@@ -50,7 +52,10 @@ pub fn need(test: &str, needs: &[Need]) -> bool {
 }
 
 /// Prints and records that `test` was skipped.
-#[expect(clippy::print_stderr, reason = "the test harness shows it to the person who waits")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the test harness shows it to the person who waits"
+)]
 pub fn skip(test: &str, reason: &str) {
     let line = format!("skipped: {test}: {reason}");
     eprintln!("{line}");

@@ -37,7 +37,8 @@ impl Namespace {
     pub fn new(name: &str) -> Result<Self> {
         let handle = in_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET).during(|| "making a network namespace".to_owned())?;
-            File::open("/proc/thread-self/ns/net").during(|| "opening /proc/thread-self/ns/net".to_owned())
+            File::open("/proc/thread-self/ns/net")
+                .during(|| "opening /proc/thread-self/ns/net".to_owned())
         })?;
         let namespace = Self {
             name: name.to_owned(),
@@ -70,7 +71,8 @@ impl Namespace {
 
     /// Moves the calling thread into the namespace, for good: for threads that this crate owns.
     pub(crate) fn enter(&self) -> Result<()> {
-        setns(self.handle.as_fd(), CloneFlags::CLONE_NEWNET).during(|| format!("entering {}", self.name))
+        setns(self.handle.as_fd(), CloneFlags::CLONE_NEWNET)
+            .during(|| format!("entering {}", self.name))
     }
 
     /// The descriptor by which a child enters before it runs its program.
@@ -96,7 +98,9 @@ impl Namespace {
                     .write_all(lines.as_bytes())
                     .during(|| "writing to ip".to_owned())?;
             }
-            let output = child.wait_with_output().during(|| "waiting for ip".to_owned())?;
+            let output = child
+                .wait_with_output()
+                .during(|| "waiting for ip".to_owned())?;
             if output.status.success() {
                 return Ok(());
             }

@@ -199,6 +199,21 @@ impl Open {
         body.extend(parameters);
         message(kind::OPEN, &body)
     }
+
+    /// The fixed fields, and the capabilities in the extended form (RFC 9072): both lengths 255,
+    /// then two octets of length for the whole and for each parameter.
+    pub fn encode_with_extended(&self, capabilities: &[u8]) -> Vec<u8> {
+        let length = |octets: &[u8]| u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let mut parameter = vec![2];
+        parameter.extend(length(capabilities));
+        parameter.extend(capabilities);
+        let mut parameters = vec![255];
+        parameters.extend(length(&parameter));
+        parameters.extend(parameter);
+        let mut octets = self.encode_with(&parameters);
+        octets[HEADER_LEN + 9] = 255;
+        octets
+    }
 }
 
 /// Code, one octet of length, value: an optional parameter or a capability.
@@ -271,7 +286,10 @@ pub fn local_pref(value: u32) -> Vec<u8> {
 
 /// COMMUNITIES.
 pub fn communities(values: &[u32]) -> Vec<u8> {
-    let octets: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+    let octets: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_be_bytes())
+        .collect();
     attribute(flag::TRANSITIVE, code::COMMUNITIES, &octets)
 }
 
@@ -419,15 +437,21 @@ impl ParsedUpdate {
 
     /// The attribute with `code`.
     pub fn attribute(&self, code: u8) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.code == code)
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.code == code)
     }
 
     fn read_mp_reach(&mut self, value: &[u8]) -> Result<(), String> {
         let (afi, _, rest) = family(value)?;
         let (length, rest) = rest.split_first().ok_or("MP_REACH_NLRI too short")?;
         let length = usize::from(*length);
-        let next_hop = rest.get(..length).ok_or("MP_REACH_NLRI: next hop too short")?;
-        let nlri = rest.get(length + 1..).ok_or("MP_REACH_NLRI: no reserved octet")?;
+        let next_hop = rest
+            .get(..length)
+            .ok_or("MP_REACH_NLRI: next hop too short")?;
+        let nlri = rest
+            .get(length + 1..)
+            .ok_or("MP_REACH_NLRI: no reserved octet")?;
         for prefix in read_nlri(afi, nlri)? {
             self.reach.push((prefix, next_hop.to_vec()));
         }
@@ -449,16 +473,21 @@ fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
         return Err("UPDATE ends in a length".to_owned());
     };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
-    let (part, after) = after.split_at_checked(length).ok_or("UPDATE ends in a part")?;
+    let (part, after) = after
+        .split_at_checked(length)
+        .ok_or("UPDATE ends in a part")?;
     *rest = after;
     Ok(part)
 }
 
 fn take_attribute(rest: &mut &[u8]) -> Result<Attribute, String> {
     let (flags, code, length, after) = match rest {
-        [flags, code, high, low, after @ ..] if flags & flag::EXTENDED != 0 => {
-            (*flags, *code, usize::from(u16::from_be_bytes([*high, *low])), after)
-        }
+        [flags, code, high, low, after @ ..] if flags & flag::EXTENDED != 0 => (
+            *flags,
+            *code,
+            usize::from(u16::from_be_bytes([*high, *low])),
+            after,
+        ),
         [flags, code, length, after @ ..] if flags & flag::EXTENDED == 0 => {
             (*flags, *code, usize::from(*length), after)
         }
@@ -483,7 +512,9 @@ pub fn read_nlri(afi: u16, mut octets: &[u8]) -> Result<Vec<IpNet>, String> {
     let mut prefixes = Vec::new();
     while let Some((length, rest)) = octets.split_first() {
         let bytes = usize::from(*length).div_ceil(8);
-        let (bits, after) = rest.split_at_checked(bytes).ok_or("NLRI ends in a prefix")?;
+        let (bits, after) = rest
+            .split_at_checked(bytes)
+            .ok_or("NLRI ends in a prefix")?;
         prefixes.push(prefix(afi, *length, bits).ok_or_else(|| format!("NLRI of {length} bits"))?);
         octets = after;
     }
@@ -524,10 +555,16 @@ mod tests {
         assert_eq!(message.kind, kind::UPDATE);
         let parsed = ParsedUpdate::parse(&message.body).unwrap();
         assert_eq!(parsed.unreach, [gone]);
-        assert_eq!(parsed.reach, [(six, vec![7; 16]), (prefix, vec![10, 0, 0, 2])]);
+        assert_eq!(
+            parsed.reach,
+            [(six, vec![7; 16]), (prefix, vec![10, 0, 0, 2])]
+        );
         let list = parsed.attribute(code::CLUSTER_LIST).unwrap();
         assert_eq!((list.flags, list.value.len()), (0x90, 320));
-        assert_eq!(take_message(&mut octets).unwrap().unwrap().kind, kind::KEEPALIVE);
+        assert_eq!(
+            take_message(&mut octets).unwrap().unwrap().kind,
+            kind::KEEPALIVE
+        );
         assert_eq!(take_message(&mut octets), Ok(None));
     }
 

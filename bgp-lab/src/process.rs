@@ -33,7 +33,12 @@ impl Process {
     ///
     /// # Errors
     /// When the program does not exist or cannot be started.
-    pub fn start(namespace: &Namespace, name: &str, dir: &Path, mut command: Command) -> Result<Self> {
+    pub fn start(
+        namespace: &Namespace,
+        name: &str,
+        dir: &Path,
+        mut command: Command,
+    ) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
         let open = || {
             File::options()

@@ -243,8 +243,15 @@ mod tests {
         let found = [route("11.0.0.0/8", Some(1)), route("12.0.0.0/8", None)];
         let text = difference(&expected, &found);
         assert!(text.contains("missing 10.0.0.0/8"), "{text}");
-        assert!(text.contains("expected") && text.contains("too much"), "{text}");
-        let twice = [expected[0].clone(), expected[0].clone(), expected[1].clone()];
+        assert!(
+            text.contains("expected") && text.contains("too much"),
+            "{text}"
+        );
+        let twice = [
+            expected[0].clone(),
+            expected[0].clone(),
+            expected[1].clone(),
+        ];
         assert!(difference(&expected, &twice).contains("more than once"));
     }
 }

@@ -49,7 +49,11 @@ mod tests {
         let mut tries = 0;
         let found = until("three", Duration::from_secs(10), || {
             tries += 1;
-            if tries == 3 { Ok(tries) } else { Err("not yet") }
+            if tries == 3 {
+                Ok(tries)
+            } else {
+                Err("not yet")
+            }
         });
         assert_eq!(found.unwrap(), 3);
     }
@@ -58,6 +62,9 @@ mod tests {
     fn says_what_was_missing() {
         let failed: Result<()> = until("rain", Duration::ZERO, || Err("no clouds"));
         let text = failed.unwrap_err().to_string();
-        assert!(text.contains("rain") && text.contains("no clouds"), "{text}");
+        assert!(
+            text.contains("rain") && text.contains("no clouds"),
+            "{text}"
+        );
     }
 }

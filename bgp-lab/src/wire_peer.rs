@@ -51,12 +51,15 @@ pub struct Route {
 impl Route {
     /// The value of the attribute with `code`.
     pub fn value(&self, code: u8) -> Option<&[u8]> {
-        self.attribute(code).map(|attribute| attribute.value.as_slice())
+        self.attribute(code)
+            .map(|attribute| attribute.value.as_slice())
     }
 
     /// The attribute with `code`.
     pub fn attribute(&self, code: u8) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.code == code)
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.code == code)
     }
 }
 
@@ -81,9 +84,7 @@ impl WirePeer {
             let what = || format!("connecting from {from} to {to}");
             let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))
                 .during(what)?;
-            socket
-                .bind(&SocketAddr::new(from, 0).into())
-                .during(what)?;
+            socket.bind(&SocketAddr::new(from, 0).into()).during(what)?;
             socket
                 .connect_timeout(&to.into(), CONNECT_LIMIT)
                 .during(what)?;
@@ -179,7 +180,11 @@ impl WirePeer {
     /// [`Error::Timeout`].
     pub fn wait_closed(&mut self, limit: Duration) -> Result<()> {
         self.wait("the end of the connection", limit, |peer| {
-            if peer.closed { Ok(()) } else { Err(peer.story()) }
+            if peer.closed {
+                Ok(())
+            } else {
+                Err(peer.story())
+            }
         })
     }
 
@@ -198,13 +203,17 @@ impl WirePeer {
     /// # Errors
     /// [`Error::Timeout`].
     pub fn wait_no_route(&mut self, prefix: &IpNet, limit: Duration) -> Result<()> {
-        self.wait(&format!("the end of the route to {prefix}"), limit, |peer| {
-            if peer.table.contains_key(prefix) {
-                Err("it is still there".to_owned())
-            } else {
-                Ok(())
-            }
-        })
+        self.wait(
+            &format!("the end of the route to {prefix}"),
+            limit,
+            |peer| {
+                if peer.table.contains_key(prefix) {
+                    Err("it is still there".to_owned())
+                } else {
+                    Ok(())
+                }
+            },
+        )
     }
 
     /// The route to `prefix` as far as it has been read.

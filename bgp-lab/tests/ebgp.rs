@@ -37,7 +37,11 @@ const fn member(brand: Brand, role: PeerRole, asn: u32, number: u8) -> Member {
 #[test]
 fn switches_and_clients() -> Result<()> {
     let make = Make::from_environment();
-    let needs: Vec<_> = MEMBERS.iter().flat_map(|member| member.brand.needs()).copied().collect();
+    let needs: Vec<_> = MEMBERS
+        .iter()
+        .flat_map(|member| member.brand.needs())
+        .copied()
+        .collect();
     let test = "ebgp::switches_and_clients";
     if !capability::need(test, make.needs()) || !capability::need(test, &needs) {
         return Ok(());
@@ -45,7 +49,9 @@ fn switches_and_clients() -> Result<()> {
     let mut topology = Topology::new(make, Transport::Separate, &MEMBERS)?;
     topology.wait_established(LIMIT)?;
     topology.announce(announcements)?;
-    topology.wait_routes("announced", LIMIT, |receiver| Some(expected(make, receiver, None)))?;
+    topology.wait_routes("announced", LIMIT, |receiver| {
+        Some(expected(make, receiver, None))
+    })?;
 
     let switch = MEMBERS[0];
     for (member, speaker) in &mut topology.speakers {
@@ -88,7 +94,9 @@ fn announcements(member: &Member) -> Vec<Announcement> {
 
 /// The table of `receiver` while `dead` is away.
 fn expected(make: Make, receiver: &Member, dead: Option<Member>) -> Vec<ReceivedRoute> {
-    let senders = MEMBERS.iter().filter(|sender| *sender != receiver && Some(**sender) != dead);
+    let senders = MEMBERS
+        .iter()
+        .filter(|sender| *sender != receiver && Some(**sender) != dead);
     senders
         .flat_map(|sender| {
             announcements(sender)

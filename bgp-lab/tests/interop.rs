@@ -35,7 +35,11 @@ fn each_family_over_its_own() -> Result<()> {
 
 fn exchange(test: &str, transport: Transport) -> Result<()> {
     let make = Make::from_environment();
-    let needs: Vec<_> = Brand::ALL.iter().flat_map(|brand| brand.needs()).copied().collect();
+    let needs: Vec<_> = Brand::ALL
+        .iter()
+        .flat_map(|brand| brand.needs())
+        .copied()
+        .collect();
     if !capability::need(test, make.needs()) || !capability::need(test, &needs) {
         return Ok(());
     }
@@ -69,7 +73,9 @@ struct Scene {
 impl Scene {
     fn new(make: Make, transport: Transport) -> Result<Self> {
         let roles = [PeerRole::Client, PeerRole::NonClient];
-        let pairs = roles.iter().flat_map(|role| Brand::ALL.map(|brand| (brand, *role)));
+        let pairs = roles
+            .iter()
+            .flat_map(|role| Brand::ALL.map(|brand| (brand, *role)));
         let members: Vec<Member> = (11..)
             .zip(pairs)
             .map(|(number, (brand, role))| Member {
@@ -108,7 +114,10 @@ impl Scene {
             for family in Family::ALL {
                 let prefix = member.prefix(family, index);
                 speaker.withdraw(prefix)?;
-                self.announced.entry(member.number).or_default().remove(&prefix);
+                self.announced
+                    .entry(member.number)
+                    .or_default()
+                    .remove(&prefix);
             }
         }
         Ok(())
@@ -135,7 +144,12 @@ impl Scene {
 
     /// Waits until every living speaker has exactly what RFC 4456 demands.
     fn wait(&mut self, step: &str) -> Result<()> {
-        let members: Vec<Member> = self.topology.speakers.iter().map(|(member, _)| *member).collect();
+        let members: Vec<Member> = self
+            .topology
+            .speakers
+            .iter()
+            .map(|(member, _)| *member)
+            .collect();
         let (transport, dead, announced) = (self.transport, self.dead, &self.announced);
         let alive = |member: &Member| dead != Some(member.role);
         self.topology.wait_routes(step, LIMIT, |receiver| {
@@ -149,7 +163,11 @@ impl Scene {
                 if sender.number == receiver.number || between_non_clients {
                     continue;
                 }
-                for route in announced.get(&sender.number).into_iter().flat_map(BTreeMap::values) {
+                for route in announced
+                    .get(&sender.number)
+                    .into_iter()
+                    .flat_map(BTreeMap::values)
+                {
                     expected.push(reflected(transport, sender, route));
                 }
             }

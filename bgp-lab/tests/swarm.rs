@@ -35,7 +35,9 @@ fn a_thousand_clients_at_once() -> Result<()> {
     reflector.start()?;
     let seen = home.run(|| clients(make));
     let seen = seen.map_err(|error| Error::Check(format!("{error}\n{}", reflector.tail())))?;
-    check(seen == usize::from(CLIENTS), || format!("{seen} clients at the end"))?;
+    check(seen == usize::from(CLIENTS), || {
+        format!("{seen} clients at the end")
+    })?;
     reflector.check_alive()
 }
 
@@ -53,7 +55,9 @@ fn clients(make: Make) -> Result<usize> {
     };
     let mut swarm = Swarm::new(settings, (0..CLIENTS).map(member).collect())?;
     let all = swarm.len();
-    swarm.run_until("a thousand sessions", LIMIT, |swarm| established(swarm, all))?;
+    swarm.run_until("a thousand sessions", LIMIT, |swarm| {
+        established(swarm, all)
+    })?;
     swarm.run_until("a thousand tables", LIMIT, Swarm::check_tables)?;
     check_quiet(&swarm)?;
 
@@ -77,7 +81,10 @@ fn established(swarm: &Swarm, wanted: usize) -> Result<(), String> {
     if established == wanted {
         return Ok(());
     }
-    Err(format!("{established} of {wanted} Established; faults: {:?}", swarm.faults()))
+    Err(format!(
+        "{established} of {wanted} Established; faults: {:?}",
+        swarm.faults()
+    ))
 }
 
 /// Nothing went to its source, no session was lost, and every UPDATE was as RFC 4456 demands.

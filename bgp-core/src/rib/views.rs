@@ -178,7 +178,7 @@ pub struct Counts {
     pub best: FamilyMap<usize>,
     /// Attribute sets.
     pub attributes: usize,
-    /// Sessions that are gone and are still being cleared away.
+    /// Tables of sessions that are gone and are still being cleared away.
     pub draining: usize,
 }
 

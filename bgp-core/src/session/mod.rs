@@ -72,7 +72,7 @@ pub use fsm::State;
 pub use negotiate::{
     MAX_HOST_NAME, MAX_RESTART_TIME, Negotiated, Offer, OpenRefusal, negotiate, our_open,
 };
-pub use settings::{MAX_SHUTDOWN_COMMUNICATION, SessionSettings, Stop};
+pub use settings::{SessionSettings, Stop};
 pub use timers::TimerName;
 
 use crate::rng::Rng;
@@ -247,9 +247,15 @@ impl Session {
         self.last_error.as_deref()
     }
 
-    /// The last NOTIFICATION that they sent, with its shutdown communication (RFC 9003).
+    /// The last NOTIFICATION that they sent.
     pub fn last_notification(&self) -> Option<&Notification> {
         self.last_notification.as_deref()
+    }
+
+    /// The shutdown communication of that NOTIFICATION (RFC 9003), also from within a Hard Reset:
+    /// what their operator wants ours to read.
+    pub fn last_shutdown_communication(&self) -> Option<String> {
+        notice::unwrapped(self.last_notification()?).shutdown_communication()
     }
 
     // What happened.

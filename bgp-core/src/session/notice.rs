@@ -11,20 +11,12 @@ use crate::wire::{Cease, Notification, NotificationError};
 pub(super) fn told(notice: Notice, reason: &DownReason) -> Notification {
     match notice {
         Notice::Cease => cease(reason),
-        Notice::HoldTimerExpired => plain(NotificationError::HoldTimerExpired),
+        Notice::HoldTimerExpired => Notification::bare(NotificationError::HoldTimerExpired),
         Notice::MessageError => message_error(reason),
         Notice::FsmError(subcode) => Notification {
             error: NotificationError::FiniteStateMachine(subcode),
             data: unexpected_kind(reason).into_iter().collect(),
         },
-    }
-}
-
-/// A NOTIFICATION without data.
-pub(super) fn plain(error: NotificationError) -> Notification {
-    Notification {
-        error,
-        data: Vec::new(),
     }
 }
 
@@ -49,7 +41,7 @@ fn cease(reason: &DownReason) -> Notification {
         | DownReason::NotificationReceived(_)
         | DownReason::NotificationUnreadable => Cease::Unknown(0),
     };
-    plain(NotificationError::Cease(subcode))
+    Notification::bare(NotificationError::Cease(subcode))
 }
 
 fn message_error(reason: &DownReason) -> Notification {
@@ -77,7 +69,7 @@ fn unexpected_kind(reason: &DownReason) -> Option<u8> {
     let DownReason::UnexpectedMessage { kind, .. } = reason else {
         return None;
     };
-    Some(*kind as u8)
+    Some(kind.code())
 }
 
 /// The same NOTIFICATION for a peer that would keep the routes over it: wrapped in a Hard Reset
@@ -119,4 +111,17 @@ fn drops_routes(error: &NotificationError) -> bool {
         | NotificationError::SendHoldTimerExpired
         | NotificationError::Unknown { .. } => false,
     }
+}
+
+/// What a Hard Reset wraps (RFC 8538 §3), or the notification itself.
+pub(super) fn unwrapped(notification: &Notification) -> Notification {
+    if notification.error == NotificationError::Cease(Cease::HardReset)
+        && let [code, subcode, data @ ..] = &notification.data[..]
+    {
+        return Notification {
+            error: NotificationError::from_codes(*code, *subcode),
+            data: data.to_vec(),
+        };
+    }
+    notification.clone()
 }

@@ -11,7 +11,7 @@ use super::{LastError, MAX_CONNECTIONS, MAX_FAREWELLS, Session};
 use crate::family::FamilySet;
 use crate::time::{Duration, Instant};
 use crate::types::ConnectionId;
-use crate::wire::{self, Cease, EncodeContext, Message, NotificationError};
+use crate::wire::{self, Cease, EncodeContext, Message, Notification, NotificationError};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::mem;
@@ -246,7 +246,7 @@ impl Session {
 
     /// Refuses a connection that has no machine (RFC 4486 §4, Connection Rejected).
     pub(super) fn refuse(&mut self, id: ConnectionId) {
-        let cease = notice::plain(NotificationError::Cease(Cease::ConnectionRejected));
+        let cease = Notification::bare(NotificationError::Cease(Cease::ConnectionRejected));
         let message = self.encode(&Message::Notification(cease));
         self.add_farewell(id, message.into_iter().collect());
         self.events

@@ -39,7 +39,8 @@ impl MessageKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    pub(super) fn code(self) -> u8 {
+    /// Its number on the wire.
+    pub fn code(self) -> u8 {
         match self {
             Self::Open => 1,
             Self::Update => 2,
@@ -116,8 +117,9 @@ pub fn frame(buffer: &[u8], max_len: usize) -> Result<Option<Frame<'_>>, DecodeE
         return Err(DecodeError::Length(length));
     }
     let kind = MessageKind::from_code(code).ok_or(DecodeError::Type(code))?;
-    let refresh = kind == MessageKind::RouteRefresh;
-    if (len < kind.min_len() && !refresh) || len > kind.max_len(max_len) {
+    // These two have rules of their own (RFC 7313 §5, RFC 4271 §6.4): `decode` judges them.
+    let later = matches!(kind, MessageKind::RouteRefresh | MessageKind::Notification);
+    if (len < kind.min_len() && !later) || len > kind.max_len(max_len) {
         return Err(DecodeError::Length(length));
     }
     Ok(buffer

@@ -250,6 +250,8 @@ fn a_shutdown_stays_down_and_its_words_arrive() {
     assert_eq!(told.error, NotificationError::Cease(Cease::HardReset));
     assert_eq!(told.data[..3], [6, 2, 18]);
     assert_eq!(&told.data[3..], b"cable work until 7");
+    let words = world.ends[RIGHT].session.last_shutdown_communication();
+    assert_eq!(words.as_deref(), Some("cable work until 7"));
     world.start(LEFT);
     world.establish();
 }

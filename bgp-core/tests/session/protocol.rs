@@ -1,6 +1,6 @@
 //! What one session does with a peer that keeps to the rules, and with one that does not.
 
-use crate::lone::{Lone, encoded, open, open_of, plain};
+use crate::lone::{Lone, encoded, open, open_of};
 use crate::settings;
 use bgp_core::family::{AfiSafi, Family};
 use bgp_core::session::timers::LARGE_HOLD;
@@ -9,11 +9,12 @@ use bgp_core::session::{
     SessionEvent, SessionSettings, State, Stop, TimerName,
 };
 use bgp_core::time::Duration;
-use bgp_core::types::{Asn, ConnectionId};
+use bgp_core::types::{Asn, ConnectionId, RouterId};
 use bgp_core::wire::{
-    Capability, Cease, FsmError, HeaderError, Message, MessageKind, Notification,
-    NotificationError, Open, OpenError, RefreshSubtype, RouteRefresh, Update,
+    Capability, Cease, FsmError, HeaderError, Message, Notification, NotificationError, Open,
+    OpenError, RefreshSubtype, RouteRefresh, Update,
 };
+use std::net::Ipv4Addr;
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: AfiSafi = AfiSafi { afi: 1, safi: 1 };
@@ -42,7 +43,7 @@ fn raw(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn cease(cease: Cease) -> Notification {
-    plain(NotificationError::Cease(cease))
+    Notification::bare(NotificationError::Cease(cease))
 }
 
 // Messages out of place (RFC 6608).
@@ -51,19 +52,17 @@ fn cease(cease: Cease) -> Notification {
 fn unexpected_messages_get_the_subcode_of_the_state_and_their_type() {
     let keepalive = Message::Keepalive;
     let again = Message::Open(open());
-    // how far the handshake goes first, what comes then, subcode
-    let rows: [(usize, &Message, FsmError); 9] = [
-        (0, &keepalive, FsmError::UnexpectedInOpenSent),
-        (0, &end_of_rib(), FsmError::UnexpectedInOpenSent),
-        (0, &request(), FsmError::UnexpectedInOpenSent),
-        (1, &again, FsmError::UnexpectedInOpenConfirm),
-        (1, &end_of_rib(), FsmError::UnexpectedInOpenConfirm),
-        (1, &request(), FsmError::UnexpectedInOpenConfirm),
-        (2, &again, FsmError::UnexpectedInEstablished),
-        (2, &again, FsmError::UnexpectedInEstablished),
-        (2, &again, FsmError::UnexpectedInEstablished),
+    // how far the handshake goes first, what comes then, its type, subcode
+    let rows: [(usize, &Message, u8, FsmError); 7] = [
+        (0, &keepalive, 4, FsmError::UnexpectedInOpenSent),
+        (0, &end_of_rib(), 2, FsmError::UnexpectedInOpenSent),
+        (0, &request(), 5, FsmError::UnexpectedInOpenSent),
+        (1, &again, 1, FsmError::UnexpectedInOpenConfirm),
+        (1, &end_of_rib(), 2, FsmError::UnexpectedInOpenConfirm),
+        (1, &request(), 5, FsmError::UnexpectedInOpenConfirm),
+        (2, &again, 1, FsmError::UnexpectedInEstablished),
     ];
-    for (steps, message, subcode) in rows {
+    for (steps, message, kind, subcode) in rows {
         let mut lone = Lone::passive();
         let id = lone.accept();
         let handshake = [again.clone(), keepalive.clone()];
@@ -74,7 +73,7 @@ fn unexpected_messages_get_the_subcode_of_the_state_and_their_type() {
         lone.say(id, message);
         let told = lone.told(id).unwrap();
         assert_eq!(told.error, NotificationError::FiniteStateMachine(subcode));
-        assert_eq!(told.data, [message.kind() as u8]);
+        assert_eq!(told.data, [kind]);
         let updates = |event: &SessionEvent| matches!(event, SessionEvent::Update(_));
         assert!(!lone.events().iter().any(updates));
         assert!(!lone.lives(id));
@@ -177,6 +176,40 @@ fn another_version_is_an_open_error() {
     assert_eq!((told.error, told.data), (version, vec![0, 4]));
 }
 
+/// What the codec refuses to read in an OPEN ends the connection with the right subcode.
+#[test]
+fn an_open_that_no_session_may_have() {
+    let rows = [
+        (
+            open_with(|open| open.hold_time = 1),
+            OpenError::UnacceptableHoldTime,
+        ),
+        (
+            open_with(|open| open.hold_time = 2),
+            OpenError::UnacceptableHoldTime,
+        ),
+        (open_with(|open| open.my_as = 0), OpenError::BadPeerAs),
+        (
+            open_with(|open| open.router_id = RouterId(Ipv4Addr::UNSPECIFIED)),
+            OpenError::BadBgpIdentifier,
+        ),
+    ];
+    for (theirs, error) in rows {
+        let mut lone = Lone::passive();
+        let id = lone.accept();
+        lone.say(id, &Message::Open(theirs));
+        let told = lone.told(id).unwrap();
+        assert_eq!(told.error, NotificationError::OpenMessage(error));
+        assert!(!lone.lives(id));
+    }
+}
+
+fn open_with(change: impl FnOnce(&mut Open)) -> Open {
+    let mut theirs = open();
+    change(&mut theirs);
+    theirs
+}
+
 /// RFC 5492 §3: the next OPEN goes without optional capabilities, once.
 #[test]
 fn a_peer_that_refuses_capabilities_gets_an_open_without_them() {
@@ -185,7 +218,8 @@ fn a_peer_that_refuses_capabilities_gets_an_open_without_them() {
         OpenError::UnsupportedCapability,
     ] {
         let mut lone = Lone::new(settings());
-        let refusal = Message::Notification(plain(NotificationError::OpenMessage(error)));
+        let refusal =
+            Message::Notification(Notification::bare(NotificationError::OpenMessage(error)));
         let capabilities = [false, true, false];
         for reduced in capabilities {
             let id = lone.connect();
@@ -210,7 +244,10 @@ fn an_open_that_does_not_come_is_awaited_for_four_minutes() {
     assert!(lone.lives(id));
     lone.wait(SECOND);
     let told = lone.told(id).unwrap();
-    assert_eq!(told, plain(NotificationError::HoldTimerExpired));
+    assert_eq!(
+        told,
+        Notification::bare(NotificationError::HoldTimerExpired)
+    );
     assert_eq!(lone.ended(), [DownReason::HoldTimerExpired(LARGE_HOLD)]);
 }
 
@@ -386,7 +423,7 @@ fn a_message_longer_than_negotiated_is_refused_by_its_header() {
     let id = lone.accept();
     let mut octets = vec![0xff; 16];
     octets.extend(4_097_u16.to_be_bytes());
-    octets.push(MessageKind::Open as u8);
+    octets.push(1);
     lone.octets(id, &octets);
     let told = lone.told(id).unwrap();
     let length = NotificationError::MessageHeader(HeaderError::BadMessageLength);

@@ -114,7 +114,9 @@ impl Daemon for Bird {
     }
 
     fn tail(&self) -> String {
-        self.process.as_ref().map_or_else(String::new, Process::tail)
+        self.process
+            .as_ref()
+            .map_or_else(String::new, Process::tail)
     }
 }
 
@@ -127,7 +129,11 @@ fn configuration(host: &Host) -> Result<String> {
 
 fn write_configuration(host: &Host, text: &mut String) -> std::fmt::Result {
     let setup = &host.setup;
-    writeln!(text, "router id {};\nlog stderr all;\nprotocol device {{ }}", setup.router_id)?;
+    writeln!(
+        text,
+        "router id {};\nlog stderr all;\nprotocol device {{ }}",
+        setup.router_id
+    )?;
     for family in Family::ALL {
         writeln!(text, "protocol static {{\n  {};", channel(family))?;
         for route in host.announced().filter(|route| route.family() == family) {
@@ -180,7 +186,10 @@ fn write_route(route: &Announcement, text: &mut String) -> std::fmt::Result {
     }
     for large in &route.large_communities {
         let (global, local1, local2) = (large.global, large.local1, large.local2);
-        write!(text, " bgp_large_community.add(({global},{local1},{local2}));")?;
+        write!(
+            text,
+            " bgp_large_community.add(({global},{local1},{local2}));"
+        )?;
     }
     for (asn, number) in &route.route_targets {
         write!(text, " bgp_ext_community.add((rt,{asn},{number}));")?;
@@ -228,9 +237,8 @@ fn read_attribute(route: &mut ReceivedRoute, name: &str, value: &str) -> Option<
         "BGP.community" => route.communities = tuples(value, read_community)?,
         "BGP.large_community" => route.large_communities = tuples(value, read_large)?,
         "BGP.ext_community" => {
-            route.route_targets = tuples(value, |text| {
-                read_route_target(text.strip_prefix("rt:")?)
-            })?;
+            route.route_targets =
+                tuples(value, |text| read_route_target(text.strip_prefix("rt:")?))?;
         }
         "BGP.originator_id" => route.originator_id = Some(value.parse().ok()?),
         "BGP.cluster_list" => route.cluster_list = words(value)?,
@@ -241,7 +249,9 @@ fn read_attribute(route: &mut ReceivedRoute, name: &str, value: &str) -> Option<
 
 /// Words between blanks.
 fn words<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
-    text.split_whitespace().map(|word| word.parse().ok()).collect()
+    text.split_whitespace()
+        .map(|word| word.parse().ok())
+        .collect()
 }
 
 /// `(a, b, c) (d, e, f)`, each handed over as `a:b:c`.

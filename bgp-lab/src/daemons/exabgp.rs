@@ -74,14 +74,22 @@ impl ExaBgp {
                 line.push_str(&format!(" {name} [ {} ]", values.join(" ")));
             }
         };
-        set("as-path", route.as_path.iter().map(u32::to_string).collect());
+        set(
+            "as-path",
+            route.as_path.iter().map(u32::to_string).collect(),
+        );
         let communities = route.communities.iter().copied();
         set("community", communities.map(community_text).collect());
-        set("large-community", route.large_communities.iter().map(large_text).collect());
+        set(
+            "large-community",
+            route.large_communities.iter().map(large_text).collect(),
+        );
         let targets = route.route_targets.iter();
         set(
             "extended-community",
-            targets.map(|(asn, number)| format!("target:{asn}:{number}")).collect(),
+            targets
+                .map(|(asn, number)| format!("target:{asn}:{number}"))
+                .collect(),
         );
         self.tell(&line)
     }
@@ -154,7 +162,9 @@ impl Daemon for ExaBgp {
             .open(self.host.path(&pipe))
             .during(|| "opening the named pipe".to_owned())?;
         let script = self.write_script(&pipe, &heard)?;
-        let path = self.host.write("exabgp.conf", &self.configuration(&script))?;
+        let path = self
+            .host
+            .write("exabgp.conf", &self.configuration(&script))?;
         let mut command = Command::new(PROGRAM);
         command
             .env("exabgp.daemon.user", "root")
@@ -165,7 +175,11 @@ impl Daemon for ExaBgp {
         let process = Process::start(self.host.namespace(), "exabgp", self.host.dir(), command)?;
         let file = self.host.path(&heard);
         wait::until("ExaBGP's API process", START_LIMIT, || {
-            if file.exists() { Ok(()) } else { Err(process.tail()) }
+            if file.exists() {
+                Ok(())
+            } else {
+                Err(process.tail())
+            }
         })?;
         self.running = Some(Running {
             process,
@@ -203,8 +217,10 @@ impl Daemon for ExaBgp {
     fn routes(&self) -> Result<Vec<ReceivedRoute>> {
         let mut table = Table::new();
         for event in self.events()? {
-            replay(&mut table, &event)
-                .ok_or_else(|| self.host.unreadable("not the event we know", &event.to_string()))?;
+            replay(&mut table, &event).ok_or_else(|| {
+                self.host
+                    .unreadable("not the event we know", &event.to_string())
+            })?;
         }
         let mut routes: Vec<_> = table.into_values().collect();
         routes.sort();
@@ -219,7 +235,10 @@ impl Daemon for ExaBgp {
 
 /// Applies one event to the table.
 fn replay(table: &mut Table, event: &Value) -> Option<()> {
-    let peer: IpAddr = event["neighbor"]["address"]["peer"].as_str()?.parse().ok()?;
+    let peer: IpAddr = event["neighbor"]["address"]["peer"]
+        .as_str()?
+        .parse()
+        .ok()?;
     if event["type"] == "state" && event["neighbor"]["state"] == "down" {
         table.retain(|(from, _), _| *from != peer);
     }

@@ -125,7 +125,9 @@ impl Frr {
         let targets = route.route_targets.iter();
         set(
             "extcommunity rt",
-            targets.map(|(asn, number)| format!("{asn}:{number}")).collect(),
+            targets
+                .map(|(asn, number)| format!("{asn}:{number}"))
+                .collect(),
         );
         lines.push("exit".to_owned());
         lines.push(format!("router bgp {}", self.host.setup.asn));
@@ -156,7 +158,11 @@ impl Frr {
         }
         for family in Family::ALL {
             lines.push(format!("address-family {}", address_family(family)));
-            for peer in setup.peers.iter().filter(|peer| peer.families.contains(&family)) {
+            for peer in setup
+                .peers
+                .iter()
+                .filter(|peer| peer.families.contains(&family))
+            {
                 lines.push(format!("neighbor {} activate", peer.address));
             }
             lines.push("exit-address-family".to_owned());
@@ -230,8 +236,10 @@ impl Daemon for Frr {
                     if path["sourced"] == true {
                         continue;
                     }
-                    let route = read_path(prefix, path)
-                        .ok_or_else(|| self.host.unreadable("not the path we know", &path.to_string()))?;
+                    let route = read_path(prefix, path).ok_or_else(|| {
+                        self.host
+                            .unreadable("not the path we know", &path.to_string())
+                    })?;
                     routes.push(route.sorted());
                 }
             }
@@ -270,7 +278,9 @@ fn read_path(prefix: &str, path: &Value) -> Option<ReceivedRoute> {
     route.med = number(&path["metric"])?;
     route.communities = list(&path["community"]["list"], read_community)?;
     route.large_communities = list(&path["largeCommunity"]["list"], read_large)?;
-    let extended = path["extendedCommunity"]["string"].as_str().unwrap_or_default();
+    let extended = path["extendedCommunity"]["string"]
+        .as_str()
+        .unwrap_or_default();
     route.route_targets = extended
         .split_whitespace()
         .map(|text| read_route_target(text.strip_prefix("RT:")?))

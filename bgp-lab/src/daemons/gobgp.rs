@@ -52,9 +52,20 @@ impl GoBgp {
         let communities = joined(route.communities.iter().copied().map(community_text));
         let large = joined(route.large_communities.iter().map(large_text));
         let mut words = vec![
-            "global", "rib", "add", "-a", address_family(route.family()), &prefix,
-            "origin", origin_text(route.origin), "nexthop", &next_hop,
-            "med", &med, "local-pref", &local_pref,
+            "global",
+            "rib",
+            "add",
+            "-a",
+            address_family(route.family()),
+            &prefix,
+            "origin",
+            origin_text(route.origin),
+            "nexthop",
+            &next_hop,
+            "med",
+            &med,
+            "local-pref",
+            &local_pref,
         ];
         for (name, value) in [
             ("aspath", &path),
@@ -143,7 +154,8 @@ impl Daemon for GoBgp {
                 for (prefix, paths) in table.as_object().into_iter().flatten() {
                     for path in paths.as_array().into_iter().flatten() {
                         let route = read_path(prefix, path, peer).ok_or_else(|| {
-                            self.host.unreadable("not the path we know", &path.to_string())
+                            self.host
+                                .unreadable("not the path we know", &path.to_string())
                         })?;
                         routes.push(route.sorted());
                     }
@@ -155,7 +167,9 @@ impl Daemon for GoBgp {
     }
 
     fn tail(&self) -> String {
-        self.process.as_ref().map_or_else(String::new, Process::tail)
+        self.process
+            .as_ref()
+            .map_or_else(String::new, Process::tail)
     }
 }
 
@@ -232,7 +246,9 @@ fn read_attribute(route: &mut ReceivedRoute, attribute: &Value) -> Option<()> {
         9 => route.originator_id = Some(value.as_str()?.parse().ok()?),
         10 => {
             let ids = value.as_array()?.iter();
-            route.cluster_list = ids.map(|id| id.as_str()?.parse().ok()).collect::<Option<_>>()?;
+            route.cluster_list = ids
+                .map(|id| id.as_str()?.parse().ok())
+                .collect::<Option<_>>()?;
         }
         16 => {
             let targets = value.as_array()?.iter();
@@ -260,5 +276,7 @@ fn read_large(value: &Value) -> Option<LargeCommunity> {
 
 fn numbers(value: &Value) -> Option<Vec<u32>> {
     let numbers = value.as_array()?.iter();
-    numbers.map(|number| u32::try_from(number.as_u64()?).ok()).collect()
+    numbers
+        .map(|number| u32::try_from(number.as_u64()?).ok())
+        .collect()
 }

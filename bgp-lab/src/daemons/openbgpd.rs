@@ -72,7 +72,11 @@ impl OpenBgpd {
             lines.push(format!("  remote-as {}", peer.asn));
             lines.push(format!("  local-address {}", setup.local_address(peer)));
             for family in Family::ALL {
-                let word = if peer.families.contains(&family) { "unicast" } else { "none" };
+                let word = if peer.families.contains(&family) {
+                    "unicast"
+                } else {
+                    "none"
+                };
                 lines.push(format!("  announce {} {word}", address_family(family)));
             }
             lines.push("}".to_owned());
@@ -149,8 +153,10 @@ impl Daemon for OpenBgpd {
             let answer = self.ask(&["-j", "show", "rib", "in", "neighbor", &address, "detail"])?;
             let table = self.host.json(&answer)?;
             for path in table["rib"].as_array().into_iter().flatten() {
-                let route = read_path(path)
-                    .ok_or_else(|| self.host.unreadable("not the path we know", &path.to_string()))?;
+                let route = read_path(path).ok_or_else(|| {
+                    self.host
+                        .unreadable("not the path we know", &path.to_string())
+                })?;
                 routes.push(route.sorted());
             }
         }
@@ -159,7 +165,9 @@ impl Daemon for OpenBgpd {
     }
 
     fn tail(&self) -> String {
-        self.process.as_ref().map_or_else(String::new, Process::tail)
+        self.process
+            .as_ref()
+            .map_or_else(String::new, Process::tail)
     }
 
     fn nudge(&self) -> Result<()> {

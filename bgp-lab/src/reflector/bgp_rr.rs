@@ -116,7 +116,9 @@ impl Reflector for BgpRr {
     }
 
     fn tail(&self) -> String {
-        self.process.as_ref().map_or_else(String::new, Process::tail)
+        self.process
+            .as_ref()
+            .map_or_else(String::new, Process::tail)
     }
 }
 
@@ -173,25 +175,40 @@ fn write_configuration(setup: &Setup, dir: &Path, text: &mut String) -> std::fmt
     let terms = setup.peers.iter().map(|peer| &peer.terms);
     let mut terms = terms.chain(setup.ranges.iter().map(|range| &range.terms));
     if terms.any(|terms| terms.role == PeerRole::External) {
-        writeln!(text, "\n[[policy]]\nname = \"everything\"\ndefault = \"accept\"")?;
+        writeln!(
+            text,
+            "\n[[policy]]\nname = \"everything\"\ndefault = \"accept\""
+        )?;
     }
     Ok(())
 }
 
 fn write_range(setup: &Setup, range: &Range, text: &mut String) -> std::fmt::Result {
     writeln!(text, "\n[[group]]\nname = \"{}\"", range.name)?;
-    writeln!(text, "accept = [\"{}\"]\naccept-limit = {}", range.accept, range.limit)?;
+    writeln!(
+        text,
+        "accept = [\"{}\"]\naccept-limit = {}",
+        range.accept, range.limit
+    )?;
     write_terms(setup, &range.terms, text)
 }
 
 fn write_peer(setup: &Setup, peer: &Peer, text: &mut String) -> std::fmt::Result {
     writeln!(text, "\n[[peer]]\nname = \"{}\"", peer.name)?;
-    writeln!(text, "address = \"{}\"\npassive = {}\nconnect-retry = 1", peer.address, peer.passive)?;
+    writeln!(
+        text,
+        "address = \"{}\"\npassive = {}\nconnect-retry = 1",
+        peer.address, peer.passive
+    )?;
     write_terms(setup, &peer.terms, text)
 }
 
 fn write_terms(setup: &Setup, terms: &Terms, text: &mut String) -> std::fmt::Result {
-    let families: Vec<String> = terms.families.iter().map(|family| format!("\"{family}\"")).collect();
+    let families: Vec<String> = terms
+        .families
+        .iter()
+        .map(|family| format!("\"{family}\""))
+        .collect();
     writeln!(
         text,
         "remote-as = {}\nhold-time = {}\nfamilies = [{}]",

@@ -49,7 +49,11 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(member: Member, readings: &Readings, prefixes: usize) -> Self {
-        let own = member.prefixes.iter().filter_map(|prefix| readings.id(prefix)).collect();
+        let own = member
+            .prefixes
+            .iter()
+            .filter_map(|prefix| readings.id(prefix))
+            .collect();
         Self {
             address: member.address,
             prefixes: member.prefixes,
@@ -107,7 +111,9 @@ impl Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).during(what)?;
         socket.set_nonblocking(true).during(what)?;
         socket.set_tcp_nodelay(true).during(what)?;
-        socket.bind(&SocketAddr::from((self.address, 0)).into()).during(what)?;
+        socket
+            .bind(&SocketAddr::from((self.address, 0)).into())
+            .during(what)?;
         match socket.connect(&to.into()) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
@@ -151,12 +157,19 @@ impl Client {
     }
 
     /// Serves the socket after an event.
-    pub(super) fn pump(&mut self, asn: u32, hold_time: u16, readings: &mut Readings) -> Result<Step> {
+    pub(super) fn pump(
+        &mut self,
+        asn: u32,
+        hold_time: u16,
+        readings: &mut Readings,
+    ) -> Result<Step> {
         if self.state == State::Connecting {
             let Some(socket) = &self.socket else {
                 return Ok(Step::Quiet);
             };
-            let error = socket.take_error().during(|| "asking for a socket error".to_owned())?;
+            let error = socket
+                .take_error()
+                .during(|| "asking for a socket error".to_owned())?;
             if error.is_some() {
                 return Ok(Step::ConnectFailed);
             }
@@ -177,7 +190,10 @@ impl Client {
             }
         }
         if !open && self.socket.is_some() {
-            readings.fault(format!("{}: connection lost in {:?}", self.address, self.state));
+            readings.fault(format!(
+                "{}: connection lost in {:?}",
+                self.address, self.state
+            ));
             self.tally.drops += 1;
             self.kill();
             step = Step::Changed;

@@ -131,18 +131,23 @@ impl Swarm {
 
     /// What client `index` has seen.
     pub fn tally(&self, index: usize) -> Tally {
-        self.clients.get(index).map_or_else(Tally::default, Client::tally)
+        self.clients
+            .get(index)
+            .map_or_else(Tally::default, Client::tally)
     }
 
     /// All tallies added up.
     pub fn total(&self) -> Tally {
-        self.clients.iter().map(Client::tally).fold(Tally::default(), |sum, one| Tally {
-            updates: sum.updates + one.updates,
-            octets: sum.octets + one.octets,
-            own_prefixes: sum.own_prefixes + one.own_prefixes,
-            drops: sum.drops + one.drops,
-            notifications: sum.notifications + one.notifications,
-        })
+        self.clients
+            .iter()
+            .map(Client::tally)
+            .fold(Tally::default(), |sum, one| Tally {
+                updates: sum.updates + one.updates,
+                octets: sum.octets + one.octets,
+                own_prefixes: sum.own_prefixes + one.own_prefixes,
+                drops: sum.drops + one.drops,
+                notifications: sum.notifications + one.notifications,
+            })
     }
 
     /// When a client last gained or lost a route.
@@ -160,7 +165,9 @@ impl Swarm {
         let Some(id) = self.readings.id(prefix) else {
             return false;
         };
-        self.clients.get(index).is_some_and(|client| client.holds(id))
+        self.clients
+            .get(index)
+            .is_some_and(|client| client.holds(id))
     }
 
     /// Fails unless every Established client holds exactly the routes of all other Established
@@ -275,7 +282,13 @@ impl Swarm {
         let count = self
             .epoll
             .wait(&mut events, EpollTimeout::from(LOOK_MILLIS))
-            .or_else(|errno| if errno == nix::Error::EINTR { Ok(0) } else { Err(errno) })
+            .or_else(|errno| {
+                if errno == nix::Error::EINTR {
+                    Ok(0)
+                } else {
+                    Err(errno)
+                }
+            })
             .during(|| "waiting for sockets".to_owned())?;
         for event in events.iter().take(count) {
             self.handle(usize::try_from(event.data()).unwrap_or(usize::MAX))?;
@@ -302,8 +315,8 @@ impl Swarm {
 }
 
 fn raise_open_files() -> Result<()> {
-    let (soft, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).during(|| "asking for the open files limit".to_owned())?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)
+        .during(|| "asking for the open files limit".to_owned())?;
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
             .during(|| "raising the open files limit".to_owned())?;

@@ -80,9 +80,12 @@ pub(super) struct Readings {
 
 impl Readings {
     pub(super) fn new(cluster_id: Ipv4Addr, members: &[Member]) -> Self {
-        let owned = members
-            .iter()
-            .flat_map(|member| member.prefixes.iter().map(|prefix| (*prefix, member.address)));
+        let owned = members.iter().flat_map(|member| {
+            member
+                .prefixes
+                .iter()
+                .map(|prefix| (*prefix, member.address))
+        });
         let owners = (0..)
             .zip(owned)
             .map(|(id, (prefix, address))| (prefix, Owner { id, address }))
@@ -135,8 +138,12 @@ impl Readings {
             self.fault(error);
             ParsedUpdate::default()
         });
-        let originator = update.attribute(code::ORIGINATOR_ID).map(|id| id.value.clone());
-        let clusters = update.attribute(code::CLUSTER_LIST).map(|list| list.value.clone());
+        let originator = update
+            .attribute(code::ORIGINATOR_ID)
+            .map(|id| id.value.clone());
+        let clusters = update
+            .attribute(code::CLUSTER_LIST)
+            .map(|list| list.value.clone());
         let mut reach = Vec::new();
         for (prefix, next_hop) in &update.reach {
             let Some(owner) = self.owners.get(prefix).copied() else {
@@ -156,7 +163,11 @@ impl Readings {
             }
             reach.push(owner.id);
         }
-        let unreach = update.unreach.iter().filter_map(|prefix| self.id(prefix)).collect();
+        let unreach = update
+            .unreach
+            .iter()
+            .filter_map(|prefix| self.id(prefix))
+            .collect();
         Reading { reach, unreach }
     }
 }

@@ -1,0 +1,247 @@
+//! What must hold after every step, and whether all is quiet.
+//!
+//! Some things never happen between speakers that follow the RFCs, whatever the network does: a
+//! malformed message, a faulty attribute, a refused OPEN. Others happen only when something was
+//! broken: in a run without faults, and after quiet, no session goes down.
+
+use super::{Fault, MAX_LATENESS, World};
+use bgp_core::family::{Family, FamilySet};
+use bgp_core::session::{DownReason, Note};
+use bgp_core::speaker::{DEFERRAL, Event};
+use bgp_core::time::Duration;
+use bgp_core::wire::{Context, HEADER_LEN, MAX_EXTENDED_LEN, Message, NotificationError, decode, frame};
+use bytes::Bytes;
+
+/// Every speaker is asked for its invariants this often; a small one after every step.
+const CHECK_EVERY: u64 = 512;
+/// A world with at most this many hosts is small.
+const SMALL: usize = 8;
+/// How long it may take, after everything has been mended, until all is up and said: hold times,
+/// pauses after failed attempts and the deferral after a restart, with room to spare.
+pub const MAX_UNQUIET: Duration = Duration::from_secs(1_800);
+/// Without news for this long, nothing waits for the end of a settle window or for a late timer.
+const SETTLED: Duration = Duration::from_millis(200);
+/// How often it is asked whether all is quiet.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+impl World {
+    pub(super) fn watch_event(&mut self, host: usize, event: &Event) -> Result<(), Fault> {
+        match event {
+            Event::StateChanged { peer, from, to } => {
+                self.note(host, format_args!("peer {} {from:?}→{to:?}", peer.name));
+            }
+            Event::Established { .. }
+            | Event::Down { .. }
+            | Event::Note { .. }
+            | Event::Refused { .. }
+            | Event::AttributeFault { .. }
+            | Event::TooManyPrefixes { .. }
+            | Event::EndOfRib { .. } => self.note(host, format_args!("{event:?}")),
+        }
+        match event {
+            Event::Established { peer, .. } => {
+                self.summary.established += 1;
+                if !self.machines[host].up.insert(peer.address) {
+                    return Err(self.fault(host, event, "is up twice"));
+                }
+            }
+            Event::Down { peer, reason } => {
+                self.summary.downs += 1;
+                if !self.machines[host].up.remove(&peer.address) {
+                    return Err(self.fault(host, event, "was not up"));
+                }
+                self.watch_reason(host, event, reason)?;
+                if self.calm || !self.scenario.faults {
+                    return Err(self.fault(host, event, "though nothing was broken"));
+                }
+            }
+            Event::Note {
+                note: Note::AttemptEnded { reason, .. },
+                ..
+            } => self.watch_reason(host, event, reason)?,
+            Event::Refused { .. } if !self.scenario.faults => {
+                return Err(self.fault(host, event, "in a run without faults"));
+            }
+            Event::AttributeFault { .. }
+            | Event::TooManyPrefixes { .. }
+            | Event::Note {
+                note: Note::OfferReduced | Note::RefreshIgnored(_),
+                ..
+            } => return Err(self.fault(host, event, "has no cause")),
+            Event::Refused { .. }
+            | Event::StateChanged { .. }
+            | Event::Note {
+                note: Note::ConnectionRefused(_) | Note::ControlDropped,
+                ..
+            }
+            | Event::EndOfRib { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn watch_reason(&self, host: usize, event: &Event, why: &DownReason) -> Result<(), Fault> {
+        match is_possible(why) {
+            true => Ok(()),
+            false => Err(self.fault(host, event, "has no cause")),
+        }
+    }
+
+    fn fault(&self, host: usize, event: &Event, what: &str) -> Fault {
+        format!("{}: {event:?} {what}", self.name(host))
+    }
+
+    /// What holds for bytes that leave.
+    pub(super) fn watch_transmit(&mut self, host: usize, messages: &[Bytes]) -> Result<(), Fault> {
+        if !messages.iter().all(is_keepalive) {
+            self.last_news = self.now;
+        }
+        if !self.calm {
+            return Ok(());
+        }
+        // After a restart End-of-RIB may have been held back until now.
+        let restarted = self.machines[host].restarted;
+        let may_end = restarted.is_some_and(|at| self.now <= at + DEFERRAL + MAX_LATENESS);
+        let allowed = |message: &Bytes| match said(message) {
+            Some(Message::Keepalive) => true,
+            Some(Message::Update(update)) => update.end_of_rib.is_some() && may_end,
+            Some(Message::Open(_) | Message::Notification(_) | Message::RouteRefresh(_)) | None => {
+                false
+            }
+        };
+        match messages.iter().find(|message| !allowed(message)) {
+            Some(message) => Err(format!(
+                "{} sends after quiet: {:02x?}",
+                self.name(host),
+                message.as_ref()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// What holds after every step of a speaker.
+    pub(super) fn watch_step(&mut self, host: usize) -> Result<(), Fault> {
+        self.machines[host].steps += 1;
+        let due = self.machines[host].steps.is_multiple_of(CHECK_EVERY);
+        if due || self.machines.len() <= SMALL {
+            return self.check(host);
+        }
+        Ok(())
+    }
+
+    fn check(&self, host: usize) -> Result<(), Fault> {
+        let Some(speaker) = self.speaker(host) else {
+            return Ok(());
+        };
+        let checked = speaker.check();
+        checked.map_err(|what| format!("{}: {what}", self.name(host)))
+    }
+
+    /// Lets time pass until all is up and nothing is left to say.
+    pub(super) fn await_quiet(&mut self) -> Result<(), Fault> {
+        let limit = self.now + MAX_UNQUIET;
+        loop {
+            self.advance(self.now + PATIENCE)?;
+            let Some(unquiet) = self.unquiet() else {
+                break;
+            };
+            if self.now > limit {
+                return Err(format!("still not quiet: {unquiet}"));
+            }
+        }
+        (0..self.machines.len()).try_for_each(|host| self.check(host))
+    }
+
+    /// What is not quiet yet.
+    fn unquiet(&self) -> Option<String> {
+        for session in &self.scenario.topology.sessions {
+            let [one, two] = &session.ends;
+            if self.speaker(one.host).is_none() || self.speaker(two.host).is_none() {
+                continue;
+            }
+            for (own, other) in [(one, two), (two, one)] {
+                if !self.machines[own.host].up.contains(&other.address) {
+                    let (own, other) = (self.name(own.host), self.name(other.host));
+                    return Some(format!("{own} has no session with {other}"));
+                }
+            }
+        }
+        if let Some(stale) = self.stale_session() {
+            return Some(stale);
+        }
+        let blocked = |(_, circuit): (_, &crate::network::Circuit)| {
+            circuit.flows.iter().any(|flow| flow.blocked)
+        };
+        if self.now < self.last_news + SETTLED {
+            return Some("there was news a moment ago".to_owned());
+        }
+        if self.network.waiting() > 0 || self.network.iter().any(blocked) {
+            return Some("octets are under way".to_owned());
+        }
+        None
+    }
+
+    /// A session with a host that does not run: its hold timer has still to notice.
+    fn stale_session(&self) -> Option<String> {
+        for session in &self.scenario.topology.sessions {
+            let [one, two] = &session.ends;
+            for (own, other) in [(one, two), (two, one)] {
+                let up = self.machines[own.host].up.contains(&other.address);
+                if up && self.speaker(other.host).is_none() {
+                    let (own, other) = (self.name(own.host), self.name(other.host));
+                    return Some(format!("{own} believes that {other} is up"));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Whether a session between two speakers that follow the RFCs can end so.
+fn is_possible(reason: &DownReason) -> bool {
+    match reason {
+        DownReason::Stopped(_)
+        | DownReason::Collision
+        | DownReason::Superseded
+        | DownReason::PeerRestarted
+        | DownReason::ConnectionClosed
+        | DownReason::ConnectFailed
+        | DownReason::ConnectTimedOut
+        | DownReason::HoldTimerExpired(_)
+        | DownReason::SendHoldTimerExpired(_) => true,
+        DownReason::Reset(notification) | DownReason::NotificationReceived(notification) => {
+            match notification.error {
+                NotificationError::Cease(_)
+                | NotificationError::HoldTimerExpired
+                | NotificationError::SendHoldTimerExpired => true,
+                NotificationError::MessageHeader(_)
+                | NotificationError::OpenMessage(_)
+                | NotificationError::UpdateMessage(_)
+                | NotificationError::FiniteStateMachine(_)
+                | NotificationError::RouteRefresh(_)
+                | NotificationError::Unknown { .. } => false,
+            }
+        }
+        DownReason::OpenRefused(_)
+        | DownReason::MessageError(_)
+        | DownReason::UnexpectedMessage { .. }
+        | DownReason::NotificationUnreadable => false,
+    }
+}
+
+fn is_keepalive(message: &Bytes) -> bool {
+    message.len() == HEADER_LEN
+}
+
+/// What a message says, read as any internal peer reads it.
+fn said(message: &Bytes) -> Option<Message> {
+    let context = Context {
+        internal: true,
+        four_octet_as: true,
+        families: Family::ALL.into_iter().collect(),
+        add_path: FamilySet::EMPTY,
+        extended_next_hop: FamilySet::EMPTY,
+        max_len: MAX_EXTENDED_LEN,
+    };
+    let frame = frame(message, MAX_EXTENDED_LEN).ok().flatten()?;
+    decode(&frame, &context).ok()
+}
