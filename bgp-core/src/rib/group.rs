@@ -443,7 +443,7 @@ impl Group {
         reader.chunk.is_some()
             || self.has_more(reader)
             || (!held && reader.end_of_rib_is_due())
-            || reader.refresh_is_due()
+            || reader.refresh_is_due(self.settled)
     }
 
     /// Whether there are entries after the reader's cursor that it may read. A group that has

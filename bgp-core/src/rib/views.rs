@@ -178,8 +178,9 @@ pub struct Counts {
     pub best: FamilyMap<usize>,
     /// Attribute sets.
     pub attributes: usize,
-    /// Tables of sessions that are gone and are still being cleared away.
-    pub draining: usize,
+    /// Sessions that are gone and of which something is left: kept for a peer that restarts, or
+    /// still being cleared away.
+    pub departed: usize,
 }
 
 impl Rib {
@@ -190,7 +191,7 @@ impl Rib {
             paths: FamilyMap::new(|family| self.tables[family].routes.paths.len()),
             best: FamilyMap::new(|family| self.tables[family].routes.loc_rib.len()),
             attributes: self.shared.attributes.len(),
-            draining: self.draining.len(),
+            departed: self.shared.peers.departed(),
         }
     }
 

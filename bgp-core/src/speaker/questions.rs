@@ -52,6 +52,9 @@ pub struct PeerView {
     pub counters: Counters,
     /// What it has told us and been told, while it is established.
     pub routes: Option<PeerSummary>,
+    /// The families of an earlier session whose routes are kept because it may be restarting, and
+    /// for how long still (RFC 4724 §4.2).
+    pub keeps: Option<(FamilySet, Duration)>,
     /// What it waits for, and how long still.
     pub waits: Option<(TimerName, Duration)>,
 }
@@ -241,6 +244,9 @@ impl Speaker {
             sessions: entry.sessions,
             counters: *session.counters(),
             routes: entry.slot.and_then(|slot| self.rib.summary(slot)),
+            keeps: entry
+                .kept
+                .map(|kept| (kept.families, kept.until.since(now))),
             waits: session
                 .poll_timeout()
                 .map(|(at, timer)| (timer, at.since(now))),
