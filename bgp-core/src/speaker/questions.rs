@@ -44,7 +44,7 @@ pub struct PeerView {
     pub negotiated: Option<Negotiated>,
     /// How long it has been established.
     pub uptime: Option<Duration>,
-    /// How long ago and why the last session ended.
+    /// How long ago and why the last session, or attempt at one, ended.
     pub last_down: Option<(Duration, DownReason)>,
     /// How many sessions have been established so far.
     pub sessions: u64,
@@ -237,10 +237,9 @@ impl Speaker {
                 .established()
                 .map(|(_, negotiated)| negotiated.clone()),
             uptime: entry.established_at.map(|at| now.since(at)),
-            last_down: entry
-                .last_down
-                .clone()
-                .map(|(at, reason)| (now.since(at), reason)),
+            last_down: session
+                .last_error()
+                .map(|error| (now.since(error.at), error.reason.clone())),
             sessions: entry.sessions,
             counters: *session.counters(),
             routes: entry.slot.and_then(|slot| self.rib.summary(slot)),

@@ -59,8 +59,12 @@ fn group_name(id: GroupId) -> String {
 }
 
 fn engine(stats: &Stats) -> Engine {
-    let bounds = TURN_BOUNDS.iter().map(|bound| format!("<={}", bound.as_secs_f64()));
-    let longest = TURN_BOUNDS.last().map(|bound| format!(">{}", bound.as_secs_f64()));
+    let bounds = TURN_BOUNDS
+        .iter()
+        .map(|bound| format!("<={}", bound.as_secs_f64()));
+    let longest = TURN_BOUNDS
+        .last()
+        .map(|bound| format!(">{}", bound.as_secs_f64()));
     Engine {
         turns: bounds.chain(longest).zip(stats.turns).collect(),
         longest_turn: stats.longest_turn.as_secs_f64(),
@@ -76,7 +80,13 @@ fn engine(stats: &Stats) -> Engine {
 pub(super) fn peer_line(view: &PeerView) -> PeerLine {
     let tables = view.routes.as_ref().map(|routes| &routes.tables);
     let sum = |count: fn(&TableSummary) -> usize| {
-        tables.map(|tables| tables.iter().filter_map(|(_, table)| table.as_ref()).map(count).sum())
+        tables.map(|tables| {
+            tables
+                .iter()
+                .filter_map(|(_, table)| table.as_ref())
+                .map(count)
+                .sum()
+        })
     };
     PeerLine {
         name: view.name.clone(),
@@ -116,6 +126,10 @@ pub(super) fn peer(view: &PeerView, groups: &[GroupView]) -> Peer {
         tables: tables.collect(),
         messages_received: messages(&view.counters.received),
         messages_sent: messages(&view.counters.sent),
+        keeps: view
+            .keeps
+            .map_or(Vec::new(), |(families, _)| words::families(families)),
+        keeps_for: view.keeps.map(|(_, left)| left.as_secs()),
         waits_for: view.waits.map(|(timer, left)| Wait {
             timer: timer.to_string(),
             seconds: left.as_secs(),
@@ -200,7 +214,9 @@ fn source(speaker: &Speaker, peer: Option<bgp_core::types::PeerId>) -> Option<St
 }
 
 pub(super) fn attributes(path: &PathAttributes, next_hop: &NextHop) -> Attributes {
-    let aggregator = path.aggregator.map(|by| format!("{} {}", by.asn, by.address));
+    let aggregator = path
+        .aggregator
+        .map(|by| format!("{} {}", by.asn, by.address));
     let large = path.large_communities.iter();
     let large = large.map(|c| format!("{}:{}:{}", c.global, c.local1, c.local2));
     let extended = path.extended_communities.iter();

@@ -59,9 +59,7 @@ fn refusal(refusal: Refusal) -> String {
              switched off (RFC 4456 §6)"
         }
         Refusal::NoAdvertise => "it carries the community no-advertise (RFC 1997)",
-        Refusal::NoExport => {
-            "it carries the community no-export or no-export-subconfed (RFC 1997)"
-        }
+        Refusal::NoExport => "it carries the community no-export or no-export-subconfed (RFC 1997)",
         Refusal::ExportPolicy => "refused by the export policy",
         Refusal::NoExportPolicy => "the peer is external and has no export policy (RFC 8212)",
         Refusal::NextHopFamily => {
@@ -130,7 +128,10 @@ pub(super) fn capability(capability: &Capability) -> String {
             let entry = |entry: &bgp_core::wire::LongLivedFamily| {
                 format!("{} {} s", afi_safi(entry.family), entry.stale_time)
             };
-            format!("long-lived-graceful-restart {}", join(entries.iter().map(entry)))
+            format!(
+                "long-lived-graceful-restart {}",
+                join(entries.iter().map(entry))
+            )
         }
         Capability::Fqdn { host, domain } => {
             format!("fqdn {:?} {:?}", lossy(host), lossy(domain))

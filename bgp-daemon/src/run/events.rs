@@ -40,10 +40,19 @@ fn line(event: Event) {
                 peer = %name, %address, %remote_as, %router_id, families, "established"
             );
         }
-        Event::Down { peer, reason } => {
+        Event::Down {
+            peer,
+            reason,
+            keeps,
+        } => {
             let ordered = matches!(reason, DownReason::Stopped(_));
             let level = if ordered { Level::INFO } else { Level::WARN };
-            say(level, &peer, &format_args!("down: {reason}"));
+            let kept = if keeps.is_empty() {
+                ""
+            } else {
+                "; its routes stay for its restart time (RFC 4724)"
+            };
+            say(level, &peer, &format_args!("down: {reason}{kept}"));
         }
         Event::StateChanged { peer, from, to } => {
             say(Level::DEBUG, &peer, &format_args!("{from} to {to}"));
@@ -159,9 +168,14 @@ mod tests {
     fn a_flood_of_refusals_is_counted_and_the_count_is_told() {
         let mut throttle = Throttle::default();
         let begin = Instant::now();
-        let told = (0..1_000).filter(|_| throttle.admit(begin).is_some()).count();
+        let told = (0..1_000)
+            .filter(|_| throttle.admit(begin).is_some())
+            .count();
         assert_eq!(told, MAX_REFUSALS as usize);
-        assert_eq!(throttle.admit(begin + WINDOW), Some(1_000 - u64::from(MAX_REFUSALS)));
+        assert_eq!(
+            throttle.admit(begin + WINDOW),
+            Some(1_000 - u64::from(MAX_REFUSALS))
+        );
         assert_eq!(throttle.admit(begin + WINDOW), Some(0));
     }
 }

@@ -125,7 +125,10 @@ mod tests {
     fn what_is_taken_is_refused_with_advice() {
         let first = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let error = bind(&first.addresses()).unwrap_err();
-        assert!(error.contains("another BGP speaker may be running here"), "{error}");
+        assert!(
+            error.contains("another BGP speaker may be running here"),
+            "{error}"
+        );
         let error = bind(&["192.0.2.1:1".parse().unwrap()]).unwrap_err();
         assert!(error.contains("192.0.2.1:1"), "{error}");
     }

@@ -102,8 +102,13 @@ fn check(options: &Options) -> Result<(), String> {
 }
 
 fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
-    let loaded = options.config.as_deref().map(|path| DaemonConfig::load(path, host));
-    loaded.transpose().map_err(|error| format!("the configuration is refused\n\n{error}"))
+    let loaded = options
+        .config
+        .as_deref()
+        .map(|path| DaemonConfig::load(path, host));
+    loaded
+        .transpose()
+        .map_err(|error| format!("the configuration is refused\n\n{error}"))
 }
 
 /// Everything that is ready before the runtime starts.
@@ -142,7 +147,10 @@ fn start(options: &Options) -> Result<(), String> {
     let facts = Facts {
         program: options.program,
         version: env!("CARGO_PKG_VERSION"),
-        configuration: options.config.as_ref().map(|path| path.display().to_string()),
+        configuration: options
+            .config
+            .as_ref()
+            .map(|path| path.display().to_string()),
         listen: listening.addresses(),
         started: std::time::Instant::now(),
     };
@@ -194,7 +202,9 @@ fn first_line(
         [] => "not listening".to_owned(),
         some => format!("listening on {}", some.join(", ")),
     };
-    let why = listening.why_not_179.map(|why| format!(" (port 179 {why})"));
+    let why = listening
+        .why_not_179
+        .map(|why| format!(" (port 179 {why})"));
     let groups = config.speaker.dynamic.iter();
     let accepted: Vec<String> = groups
         .flat_map(|group| group.accept.iter())
@@ -282,60 +292,83 @@ async fn watch(
     mark: &mut RestartMark,
 ) -> Result<(), String> {
     let mut logged = tokio::spawn(events::log(events));
+    let Signals { end, hang_up } = &mut signals;
     let mut keep = tokio::time::interval(MARK_INTERVAL);
     let how = loop {
         tokio::select! {
-            name = signals.end() => {
-                tracing::info!("{name}: ending without a word, so that peers keep our routes");
+            name = end.next() => {
+                tracing::info!("{name}: ending");
                 break Stop::Silent;
             }
             Some(how) = stopped.recv() => break how,
-            _ = signals.hang_up.recv() => tracing::warn!(
+            _ = hang_up.recv() => tracing::warn!(
                 "SIGHUP: this version does not reload its configuration; to apply a new one, test \
                  it with --check and restart"
             ),
-            _ = keep.tick() => mark_if_kept(&handle, mark).await,
+            _ = keep.tick() => {
+                mark_if_kept(&handle, mark).await;
+            }
             _ = &mut logged => return Err("the engine ended by itself; see the log".to_owned()),
         }
     };
     match how {
-        Stop::Silent => mark_if_kept(&handle, mark).await,
+        Stop::Silent => {
+            let kept_by = mark_if_kept(&handle, mark).await;
+            tracing::info!(kept_by, "closing all sessions without a word");
+        }
         Stop::AdministrativeShutdown(_)
         | Stop::AdministrativeReset(_)
         | Stop::PeerDeconfigured
-        | Stop::OtherConfigurationChange => mark.clear(),
+        | Stop::OtherConfigurationChange => {
+            mark.clear();
+            tracing::info!("closing all sessions: {how}");
+        }
     }
     tokio::select! {
-        () = handle.shutdown(how) => Ok(()),
-        name = signals.end() => Err(format!("{name} again: ended at once")),
+        () = handle.shutdown(how) => {
+            tracing::info!("ended");
+            Ok(())
+        }
+        name = signals.end.next() => Err(format!("{name} again: ended at once")),
     }
 }
 
-/// Marks that peers would keep our routes if we were gone now.
-async fn mark_if_kept(handle: &Handle, mark: &mut RestartMark) {
-    if let Ok(1..) = handle.ask(|speaker, _| speaker.kept_by()).await {
+/// Marks that peers would keep our routes if we were gone now, and says how many.
+async fn mark_if_kept(handle: &Handle, mark: &mut RestartMark) -> usize {
+    let kept_by = handle.ask(|speaker, _| speaker.kept_by()).await;
+    let kept_by = kept_by.unwrap_or_default();
+    if kept_by > 0 {
         mark.set();
     }
+    kept_by
 }
 
 /// The signals that we know.
 struct Signals {
+    end: EndSignals,
+    hang_up: Signal,
+}
+
+/// Those that ask for an end.
+struct EndSignals {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            end: EndSignals {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
             hang_up: signal(SignalKind::hangup())?,
         })
     }
+}
 
-    /// The next one that asks for an end.
-    async fn end(&mut self) -> &'static str {
+impl EndSignals {
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
