@@ -276,7 +276,7 @@ impl Run {
         self.lab.quiet();
         let counts = self.lab.rib.counts();
         let left = [counts.prefixes, counts.paths, counts.best].map(|map| map[V4] + map[V6]);
-        assert_eq!((left, counts.attributes, counts.draining), ([0; 3], 0, 0));
+        assert_eq!((left, counts.attributes, counts.departed), ([0; 3], 0, 0));
         assert!(self.lab.rib.groups().is_empty());
     }
 }
