@@ -183,7 +183,7 @@ fn sessions_beyond_the_limit_are_refused() {
     }
     facts.peer = PeerId(u32::MAX);
     assert_eq!(rib.peer_up(facts.clone()), None);
-    rib.peer_down(last.unwrap());
+    rib.peer_down(last.unwrap(), FamilySet::EMPTY);
     assert_eq!(
         rib.peer_up(facts.clone()),
         None,
