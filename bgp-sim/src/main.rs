@@ -90,25 +90,30 @@ fn many(limits: &Limits, arguments: &Arguments) -> io::Result<ExitCode> {
     let mut told_at = begun;
     let (mut played, mut failed, mut compared, mut octets) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut outcome = Ok(());
-    run_all(arguments.seeds.clone(), limits, arguments.jobs, |_, result| {
-        played += 1;
-        match result {
-            Ok(summary) => {
-                compared += summary.compared;
-                octets += summary.octets;
+    run_all(
+        arguments.seeds.clone(),
+        limits,
+        arguments.jobs,
+        |_, result| {
+            played += 1;
+            match result {
+                Ok(summary) => {
+                    compared += summary.compared;
+                    octets += summary.octets;
+                }
+                Err(failure) => {
+                    failed += 1;
+                    outcome = writeln!(io::stderr(), "{}", told(&failure, arguments));
+                }
             }
-            Err(failure) => {
-                failed += 1;
-                outcome = writeln!(io::stderr(), "{}", told(&failure, arguments));
+            if told_at.elapsed() > Duration::from_secs(5) {
+                told_at = Instant::now();
+                let rate = played as f64 / begun.elapsed().as_secs_f64();
+                outcome = writeln!(io::stderr(), "{played} seeds, {rate:.1}/s, {failed} failed");
             }
-        }
-        if told_at.elapsed() > Duration::from_secs(5) {
-            told_at = Instant::now();
-            let rate = played as f64 / begun.elapsed().as_secs_f64();
-            outcome = writeln!(io::stderr(), "{played} seeds, {rate:.1}/s, {failed} failed");
-        }
-        outcome.is_ok() && (failed == 0 || arguments.keep_going)
-    });
+            outcome.is_ok() && (failed == 0 || arguments.keep_going)
+        },
+    );
     outcome?;
     writeln!(
         io::stderr(),

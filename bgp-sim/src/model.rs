@@ -165,8 +165,7 @@ impl Situation<'_> {
             Some(_) | None => {}
         }
         let reflected = from.is_some_and(PeerRole::is_internal) && to.is_internal();
-        let ourselves =
-            to == PeerRole::External || (own.settings.next_hop_self && !reflected);
+        let ourselves = to == PeerRole::External || (own.settings.next_hop_self && !reflected);
         let next_hop = match own.address {
             IpAddr::V4(address) if ourselves => NextHop::V4(address),
             IpAddr::V6(global) if ourselves => NextHop::V6 {
@@ -200,12 +199,7 @@ impl Situation<'_> {
 
     // What is believed (RFC 4271 §9.1.2, RFC 4456 §8, RFC 8212).
 
-    fn may_use(
-        &self,
-        prefix: &IpNet,
-        (session, host): (&Session, usize),
-        words: &Words,
-    ) -> bool {
+    fn may_use(&self, prefix: &IpNet, (session, host): (&Session, usize), words: &Words) -> bool {
         let router = &self.topology.hosts[host].router;
         let own = session.ends.iter().find(|end| end.host == host);
         let Some(own) = own else {
@@ -224,12 +218,7 @@ impl Situation<'_> {
 
     // What is chosen (RFC 4271 §9.1.2.2, RFC 4456 §9).
 
-    fn select(
-        &self,
-        prefix: &IpNet,
-        host: usize,
-        heard: &BTreeMap<usize, Heard>,
-    ) -> Option<Best> {
+    fn select(&self, prefix: &IpNet, host: usize, heard: &BTreeMap<usize, Heard>) -> Option<Best> {
         // A speaker prefers its own word to anyone's; it never doubts its own next hop, unless it
         // was told to.
         if let Some(own) = self.own[host].get(prefix)
@@ -250,14 +239,19 @@ impl Situation<'_> {
             .map(|(number, h)| (*number, h))
             .collect();
         let said = |h: &(usize, &'_ Heard)| Rc::clone(&h.1.words);
-        keep_least(&mut left, |h| Reverse(said(h).attributes.local_pref.unwrap_or(100)));
+        keep_least(&mut left, |h| {
+            Reverse(said(h).attributes.local_pref.unwrap_or(100))
+        });
         keep_least(&mut left, |h| said(h).attributes.as_path.length());
         keep_least(&mut left, |h| said(h).attributes.origin);
         self.remove_by_med(host, &mut left);
         keep_least(&mut left, |h| self.role(h.0, host).is_internal());
         keep_least(&mut left, |h| self.metric(host, &h.1.words.next_hop));
         keep_least(&mut left, |h| {
-            said(h).attributes.originator_id.unwrap_or(self.peer_id(h.0, host))
+            said(h)
+                .attributes
+                .originator_id
+                .unwrap_or(self.peer_id(h.0, host))
         });
         keep_least(&mut left, |h| said(h).attributes.cluster_list.len());
         keep_least(&mut left, |h| self.peer_address(h.0, host));
@@ -314,7 +308,11 @@ impl Situation<'_> {
 
     fn peer_address(&self, number: usize, host: usize) -> IpAddr {
         let [one, two] = &self.topology.sessions[number].ends;
-        if one.host == host { two.address } else { one.address }
+        if one.host == host {
+            two.address
+        } else {
+            one.address
+        }
     }
 }
 
@@ -326,8 +324,7 @@ fn other_host(session: &Session, host: usize) -> usize {
 /// RFC 1997: NO_ADVERTISE to nobody; the two NO_EXPORTs to nobody outside.
 fn community_allows(said: &PathAttributes, to: PeerRole) -> bool {
     let has = |community| said.communities.contains(&community);
-    let inside_only =
-        has(Community::NO_EXPORT) || has(Community::NO_EXPORT_SUBCONFED);
+    let inside_only = has(Community::NO_EXPORT) || has(Community::NO_EXPORT_SUBCONFED);
     !has(Community::NO_ADVERTISE) && (to.is_internal() || !inside_only)
 }
 

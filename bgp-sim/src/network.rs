@@ -208,12 +208,20 @@ impl Network {
 
     /// Breaks what `port` writes: what is under way or was not read is thrown away.
     pub fn reset(&mut self, now: Instant, port: Port) {
-        self.discard(port);
-        if let Some(flow) = self.flow_mut(port).filter(|flow| !flow.reset) {
-            flow.reset = true;
-            flow.ended = false;
-            self.push(now, port, Segment::Rst);
+        if self.flow_mut(port).is_some_and(|flow| !flow.reset) {
+            self.discard(port);
+            self.refuse(now, port);
         }
+    }
+
+    /// Answers octets that nobody reads any more: a RST behind what is under way.
+    pub fn refuse(&mut self, now: Instant, port: Port) {
+        let Some(flow) = self.flow_mut(port).filter(|flow| !flow.reset) else {
+            return;
+        };
+        flow.reset = true;
+        flow.ended = false;
+        self.push(now, port, Segment::Rst);
         if let Some(flow) = self.flow_mut(port) {
             flow.ended = true;
         }

@@ -441,7 +441,14 @@ impl Draw<'_> {
     fn originate(&mut self, at: Instant, host: usize, block: usize) {
         let prefix = self.blocks[block].prefix;
         let route = self.route(host, block);
-        self.at(at, Operation::Originate { host, prefix, route });
+        self.at(
+            at,
+            Operation::Originate {
+                host,
+                prefix,
+                route,
+            },
+        );
     }
 
     fn changes(&mut self) {

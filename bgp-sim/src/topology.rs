@@ -110,9 +110,7 @@ impl Session {
     /// The families that both ends carry.
     pub fn families(&self) -> FamilySet {
         let [left, right] = &self.ends;
-        left.settings
-            .families
-            .intersection(right.settings.families)
+        left.settings.families.intersection(right.settings.families)
     }
 
     /// The side on which `host` is.
@@ -326,8 +324,7 @@ impl<'a> Draw<'a> {
         };
         for reflector in (0..REFLECTORS).filter(|index| both || *index == first) {
             let inside = self.external_end(&hosts[reflector], reflector, (EXTERNAL_AS, family));
-            let outside =
-                self.external_end(&hosts[REFLECTORS], REFLECTORS, (CLUSTER_AS, family));
+            let outside = self.external_end(&hosts[REFLECTORS], REFLECTORS, (CLUSTER_AS, family));
             sessions.push(Session {
                 ends: [inside, outside],
             });

@@ -29,10 +29,17 @@ type Tables = BTreeMap<IpNet, Vec<Knowledge>>;
 pub fn compare(world: &World) -> Result<u64, Fault> {
     let topology = world.topology();
     let hosts = topology.hosts.len();
-    let own = |host| world.own_routes(host).map(|(p, r)| (*p, r.clone())).collect();
+    let own = |host| {
+        world
+            .own_routes(host)
+            .map(|(p, r)| (*p, r.clone()))
+            .collect()
+    };
     let situation = Situation {
         topology,
-        alive: (0..hosts).map(|host| world.speaker(host).is_some()).collect(),
+        alive: (0..hosts)
+            .map(|host| world.speaker(host).is_some())
+            .collect(),
         own: (0..hosts).map(own).collect(),
         next_hops: (0..hosts)
             .map(|host| world.next_hops_of(host).cloned().unwrap_or_default())
@@ -106,11 +113,19 @@ impl Comparison<'_> {
                 let best = known.best.as_ref()?;
                 let from = best.session.map(|number| {
                     let [one, two] = &topology.sessions[number].ends;
-                    if one.host == host { two.address } else { one.address }
+                    if one.host == host {
+                        two.address
+                    } else {
+                        one.address
+                    }
                 });
                 Some((from, Rc::unwrap_or_clone(Rc::clone(&best.words))))
             });
-            self.differ(&format!("Loc-RIB of {}", self.name(host)), &best.collect(), &expected);
+            self.differ(
+                &format!("Loc-RIB of {}", self.name(host)),
+                &best.collect(),
+                &expected,
+            );
         }
         Ok(())
     }
@@ -129,7 +144,11 @@ impl Comparison<'_> {
             (path.prefix, Heard { words, eligible })
         });
         let expected = self.known(host, family, |known| known.heard.get(&number).cloned());
-        let what = format!("heard by {} from {}", self.name(host), self.other(session, host));
+        let what = format!(
+            "heard by {} from {}",
+            self.name(host),
+            self.other(session, host)
+        );
         self.differ(&what, &heard.collect(), &expected);
         Ok(())
     }
@@ -156,7 +175,11 @@ impl Comparison<'_> {
             let heard = known.heard.get(&number)?;
             Some(Words::clone(&heard.words))
         });
-        let what = format!("told by {} to {}", self.name(host), self.other(session, host));
+        let what = format!(
+            "told by {} to {}",
+            self.name(host),
+            self.other(session, host)
+        );
         self.differ(&what, &told.collect(), &expected);
         Ok(())
     }

@@ -215,6 +215,11 @@ impl Peers {
         }
     }
 
+    /// How many slots are in use whose session is gone.
+    pub(super) fn departed(&self) -> usize {
+        self.departed
+    }
+
     /// The last session of `peer`, when something of it is left.
     pub(super) fn former(&self, peer: PeerId) -> Option<Serial> {
         let slot = *self.former.get(&peer)?;

@@ -144,18 +144,19 @@ impl Reader {
         }
     }
 
-    /// Whether a wanted refresh may begin. RFC 7313 §4: its markers must not come before
-    /// End-of-RIB.
-    fn may_refresh(&self) -> bool {
+    /// Whether a wanted refresh may begin: in sync, and, because its markers must not come before
+    /// End-of-RIB (RFC 7313 §4), after that.
+    fn may_refresh(&self, settled: u64) -> bool {
         self.refresh == Refresh::Wanted
+            && self.cursor >= settled
             && (!self.enhanced_refresh || self.end_of_rib == EndOfRib::Sent)
     }
 
-    /// Whether a reader in sync has a refresh to begin or to end.
-    pub(super) fn refresh_is_due(&self) -> bool {
+    /// Whether there is a refresh to begin or to end.
+    pub(super) fn refresh_is_due(&self, settled: u64) -> bool {
         match self.refresh {
             Refresh::Idle => false,
-            Refresh::Wanted => self.may_refresh(),
+            Refresh::Wanted => self.may_refresh(settled),
             Refresh::Running { goal, .. } => goal.is_due(self.cursor),
         }
     }
@@ -191,7 +192,7 @@ impl Reader {
                 }
             }
         }
-        if self.may_refresh() && self.cursor >= settled {
+        if self.may_refresh(settled) {
             self.floor = self.cursor;
             self.cursor = FROM_REFRESH;
             self.refresh = Refresh::Running {

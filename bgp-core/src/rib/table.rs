@@ -43,13 +43,27 @@ pub(super) struct Table {
     sweep: Sweep,
 }
 
-/// A walk over all prefixes that decides each again, because a next hop has changed.
+/// A walk over all prefixes that decides each again, because a next hop has changed. It goes in a
+/// circle, and a change meanwhile makes it go once round from where it is: many changes cannot
+/// starve the end of the table.
 #[derive(Default)]
 struct Sweep {
     next: usize,
-    /// How many are still to be looked at. A change during a sweep sets it back to all, and the
-    /// walk goes on in a circle, so that many changes cannot starve the end of the table.
-    left: usize,
+    /// Where the last change found it. It ends there, after it has been at the end of the table.
+    until: usize,
+    phase: Phase,
+}
+
+/// Where a [`Sweep`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    /// Nothing is to be done.
+    #[default]
+    Idle,
+    /// On the way to the end of the table.
+    ToEnd,
+    /// On the way from its beginning to where it began.
+    FromStart,
 }
 
 /// What a peer says about one prefix.
@@ -471,10 +485,14 @@ impl Table {
     pub(super) fn purge(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         let (mut purged, mut lost, mut more) = (Vec::new(), Vec::new(), false);
         for group in self.groups.iter_mut().flatten() {
-            more |= group.purge(budget, &mut purged);
             let before = lost.len();
-            group.give_up_laggards(&mut lost);
-            more |= lost.len() > before;
+            if !group.purge(budget, &mut purged) {
+                // What is left is left because somebody holds it.
+                group.give_up_laggards(&mut lost);
+                more |= lost.len() > before;
+            } else {
+                more = true;
+            }
         }
         shared.laggards.extend(lost);
         self.release_all(purged);
@@ -489,30 +507,38 @@ impl Table {
 
     /// A next hop has changed: every prefix has to be decided again.
     pub(super) fn begin_sweep(&mut self) {
-        self.sweep.left = self.routes.prefixes.len();
+        self.sweep.until = self.sweep.next;
+        self.sweep.phase = Phase::ToEnd;
     }
 
     /// Decides prefixes again after a change of a next hop.
     pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
-        while self.sweep.left > 0 {
+        loop {
+            let end = match self.sweep.phase {
+                Phase::Idle => return false,
+                Phase::ToEnd => self.routes.prefixes.len(),
+                Phase::FromStart => self.sweep.until,
+            };
+            if self.sweep.next >= end {
+                (self.sweep.phase, self.sweep.next) = match self.sweep.phase {
+                    Phase::ToEnd => (Phase::FromStart, 0),
+                    Phase::FromStart | Phase::Idle => (Phase::Idle, end),
+                };
+                continue;
+            }
             if *budget == 0 {
                 return true;
             }
             *budget -= 1;
-            self.sweep.left -= 1;
-            if self.sweep.next >= self.routes.prefixes.len() {
-                self.sweep.next = 0;
-            }
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
             self.decide(shared, prefix);
         }
-        false
     }
 
     /// Whether a sweep is under way: best paths may still be those of before.
     pub(super) fn is_sweeping(&self) -> bool {
-        self.sweep.left > 0
+        self.sweep.phase != Phase::Idle
     }
 }
 

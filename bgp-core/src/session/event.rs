@@ -233,7 +233,8 @@ impl fmt::Display for DownReason {
                  (RFC 4271 §6.8, code 6/7)",
             ),
             Self::Superseded => f.write_str(
-                "closed in favour of a newer connection of the peer, nothing to do (code 6/7)",
+                "closed in favour of a newer connection of the peer, nothing to do \
+                 (RFC 4271 §6.8, code 6/7)",
             ),
             Self::PeerRestarted => f.write_str(
                 "the peer has restarted and is back on a new connection, nothing to do \

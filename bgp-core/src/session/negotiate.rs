@@ -134,11 +134,15 @@ impl fmt::Display for OpenRefusal {
                 "their router id {id} is our own: give each router of the AS an id of its own \
                  (RFC 6286 §2.2, code 2/3)"
             ),
-            Self::NoCommonFamily { ours } => write!(
-                f,
-                "they offer none of our families {ours:?}: \
-                 enable one of them on both sides (RFC 5492 §5, code 2/7)"
-            ),
+            Self::NoCommonFamily { ours } => {
+                let names: Vec<String> = ours.iter().map(|family| family.to_string()).collect();
+                write!(
+                    f,
+                    "they offer none of our families, {}: enable one on both sides \
+                     (RFC 5492 §5, code 2/7)",
+                    names.join(" and ")
+                )
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::event::{DownReason, Note, SessionEvent};
 use super::fsm::{self, Action, Event, Notice, State};
 use super::negotiate::{Negotiated, Offer, our_open};
 use super::notice;
-use super::timers::{LARGE_HOLD, MIN_CONNECT_RETRY, TimerName};
+use super::timers::{MIN_CONNECT_RETRY, TimerName};
 use super::{LastError, MAX_CONNECTIONS, MAX_FAREWELLS, Session};
 use crate::family::FamilySet;
 use crate::time::{Duration, Instant};
@@ -151,11 +151,8 @@ impl Session {
                 self.send_own(id, &Message::Keepalive);
             }
             (Action::EnterEstablished, Machine::Connection(id)) => self.enter_established(now, id),
-            (Action::StartLargeHoldTimer, Machine::Connection(id)) => {
-                self.start_timer(now, id, TimerName::Hold, |_| LARGE_HOLD);
-            }
-            (Action::StartHoldTimer, Machine::Connection(id)) => {
-                self.start_timer(now, id, TimerName::Hold, Connection::hold_time);
+            (Action::StartLargeHoldTimer | Action::StartHoldTimer, Machine::Connection(id)) => {
+                self.start_timer(now, id, TimerName::Hold, Connection::patience);
             }
             (Action::StartKeepaliveTimer, Machine::Connection(id)) => {
                 self.start_keepalive(now, id);
@@ -401,11 +398,7 @@ impl Session {
         };
         let (event, carried) = match timer {
             TimerName::Hold => {
-                let after = match connection.is_open() {
-                    true => connection.hold_time(),
-                    false => LARGE_HOLD,
-                };
-                let reason = DownReason::HoldTimerExpired(after);
+                let reason = DownReason::HoldTimerExpired(connection.patience());
                 (Event::HoldTimerExpires, Carried::Reason(reason))
             }
             TimerName::Keepalive => (Event::KeepaliveTimerExpires, Carried::Nothing),
@@ -429,16 +422,12 @@ impl Session {
     }
 
     fn notify(&mut self, id: ConnectionId, notice: Notice, reason: &DownReason) {
-        let told = notice::told(notice, reason);
         let hard = self.connection(id).is_some_and(|connection| {
             let negotiated = connection.negotiated.as_deref();
             negotiated.is_some_and(Negotiated::notification_keeps_routes)
         });
-        let message = match hard {
-            true => notice::hardened(told),
-            false => told,
-        };
-        self.send_own(id, &Message::Notification(message));
+        let told = notice::told(notice, reason, hard);
+        self.send_own(id, &Message::Notification(told));
     }
 
     fn send_own(&mut self, id: ConnectionId, message: &Message) {

@@ -183,6 +183,12 @@ impl AsPath {
         Self(bytes.into())
     }
 
+    /// Whether a segment is of a confederation (RFC 5065).
+    pub(super) fn has_confederations(&self) -> bool {
+        self.segments()
+            .any(|segment| segment.kind.is_confederation())
+    }
+
     /// The path without its confederation segments.
     #[must_use]
     pub(super) fn without_confederations(&self) -> Self {
@@ -193,6 +199,7 @@ impl AsPath {
     }
 
     /// The path that an old speaker's AS_PATH and AS4_PATH mean together (RFC 6793 §4.2.3).
+    /// Confederation segments stay where they lead the path or follow one taken whole.
     #[must_use]
     pub(super) fn merge(&self, as4: &Self) -> Self {
         let (own, new) = (self.length(), as4.length());
@@ -212,8 +219,12 @@ impl AsPath {
             if missing == 0 && counts > 0 {
                 break;
             }
-            segments.push((segment.kind, numbers.into_iter().take(keep).collect()));
             missing -= counts.min(missing);
+            let whole = keep == numbers.len();
+            segments.push((segment.kind, numbers.into_iter().take(keep).collect()));
+            if !whole {
+                break;
+            }
         }
         segments.extend(as4.segments().map(|s| (s.kind, s.numbers().collect())));
         Self::from_segments(join(segments))

@@ -4,10 +4,11 @@
 use super::context::Context;
 use super::reader::{Reader, exactly};
 use super::types::{
-    Aggregator, AsPath, Community, Handling, LargeCommunity, NextHop, Origin, PartialSet,
-    PathAttributes,
+    Aggregator, AsPath, Community, LargeCommunity, NextHop, Origin, PartialSet, PathAttributes,
+    UpdateError,
 };
 use crate::types::{Asn, ClusterId, RouterId};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 pub(super) const OPTIONAL: u8 = 0x80;
@@ -58,8 +59,14 @@ impl Class {
     }
 }
 
-/// A fault in the value of an attribute.
-pub(super) type Fault = (Handling, &'static str);
+/// A fault in an attribute, in a few words, and what it costs.
+pub(super) enum Fault {
+    /// The attribute is dropped.
+    Discard(&'static str),
+    /// The routes are withdrawn. Where the UPDATE has none that could be, the session is reset
+    /// with this error (RFC 7606 §5.2).
+    Withdraw(UpdateError, &'static str),
+}
 
 /// What has been read of an UPDATE's attributes so far.
 #[derive(Default)]
@@ -72,31 +79,44 @@ pub(super) struct Draft {
 
 type Read = fn(&mut Draft, &[u8], &Context) -> Result<(), Fault>;
 
-/// One attribute.
-pub(super) struct Row {
-    pub(super) code: u8,
-    pub(super) class: Class,
-    pub(super) read: Read,
-    /// What wrong flags cost: withdraw (RFC 7606 §3 c), or a discard for the attributes that
-    /// decide nothing.
-    pub(super) wrong_flags: Handling,
+/// On which sessions an attribute means something; elsewhere it is dropped unread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sender {
+    /// On all.
+    Anyone,
+    /// On internal ones (RFC 7606 §7.5, §7.9, §7.10).
+    Internal,
+    /// On those with a two-octet speaker (RFC 6793 §3).
+    TwoOctet,
 }
 
-const fn row(code: u8, class: Class, read: Read) -> Row {
-    Row {
-        code,
-        class,
-        read,
-        wrong_flags: Handling::TreatAsWithdraw,
+impl Sender {
+    /// Why what this session's peer sends does not count, if so.
+    pub(super) fn refusal(self, context: &Context) -> Option<&'static str> {
+        match self {
+            Self::Anyone => None,
+            Self::Internal => (!context.internal).then_some("not for external sessions"),
+            Self::TwoOctet => context
+                .four_octet_as
+                .then_some("not for four-octet speakers"),
+        }
     }
 }
 
-const fn harmless(code: u8, class: Class, read: Read) -> Row {
+/// One attribute. Wrong flags always withdraw (RFC 7606 §3 c).
+pub(super) struct Row {
+    pub(super) code: u8,
+    pub(super) class: Class,
+    pub(super) sender: Sender,
+    pub(super) read: Read,
+}
+
+const fn row(code: u8, class: Class, sender: Sender, read: Read) -> Row {
     Row {
         code,
         class,
+        sender,
         read,
-        wrong_flags: Handling::AttributeDiscard,
     }
 }
 
@@ -104,50 +124,88 @@ const fn harmless(code: u8, class: Class, read: Read) -> Row {
 /// read first (`update.rs`).
 pub(super) const TABLE: [Row; 15] = {
     use Class::{OptionalNonTransitive, OptionalTransitive, WellKnown};
+    use Sender::{Anyone, Internal, TwoOctet};
     [
-        row(code::ORIGIN, WellKnown, origin),
-        row(code::AS_PATH, WellKnown, as_path),
-        row(code::NEXT_HOP, WellKnown, next_hop),
-        row(code::MED, OptionalNonTransitive, med),
-        row(code::LOCAL_PREF, WellKnown, local_pref),
-        harmless(code::ATOMIC_AGGREGATE, WellKnown, atomic_aggregate),
-        harmless(code::AGGREGATOR, OptionalTransitive, aggregator),
-        row(code::COMMUNITIES, OptionalTransitive, communities),
-        row(code::ORIGINATOR_ID, OptionalNonTransitive, originator_id),
-        row(code::CLUSTER_LIST, OptionalNonTransitive, cluster_list),
+        row(code::ORIGIN, WellKnown, Anyone, origin),
+        row(code::AS_PATH, WellKnown, Anyone, as_path),
+        row(code::NEXT_HOP, WellKnown, Anyone, next_hop),
+        row(code::MED, OptionalNonTransitive, Anyone, med),
+        row(code::LOCAL_PREF, WellKnown, Internal, local_pref),
+        row(code::ATOMIC_AGGREGATE, WellKnown, Anyone, atomic_aggregate),
+        row(code::AGGREGATOR, OptionalTransitive, Anyone, aggregator),
+        row(code::COMMUNITIES, OptionalTransitive, Anyone, communities),
+        row(
+            code::ORIGINATOR_ID,
+            OptionalNonTransitive,
+            Internal,
+            originator_id,
+        ),
+        row(
+            code::CLUSTER_LIST,
+            OptionalNonTransitive,
+            Internal,
+            cluster_list,
+        ),
         row(
             code::EXTENDED_COMMUNITIES,
             OptionalTransitive,
+            Anyone,
             extended_communities,
         ),
-        harmless(code::AS4_PATH, OptionalTransitive, as4_path),
-        harmless(code::AS4_AGGREGATOR, OptionalTransitive, as4_aggregator),
-        row(code::LARGE_COMMUNITY, OptionalTransitive, large_communities),
-        row(code::OTC, OptionalTransitive, otc),
+        row(code::AS4_PATH, OptionalTransitive, TwoOctet, as4_path),
+        row(
+            code::AS4_AGGREGATOR,
+            OptionalTransitive,
+            TwoOctet,
+            as4_aggregator,
+        ),
+        row(
+            code::LARGE_COMMUNITY,
+            OptionalTransitive,
+            Anyone,
+            large_communities,
+        ),
+        row(code::OTC, OptionalTransitive, Anyone, otc),
     ]
 };
 
-const WITHDRAW: Handling = Handling::TreatAsWithdraw;
-const DISCARD: Handling = Handling::AttributeDiscard;
-
 /// RFC 7606 §7.1.
 fn origin(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let [value] = exactly(value).ok_or((WITHDRAW, "ORIGIN is not one octet"))?;
+    let [value] = exactly(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "ORIGIN is not one octet",
+    ))?;
     draft.attributes.origin = match value {
         0 => Origin::Igp,
         1 => Origin::Egp,
         2 => Origin::Incomplete,
-        _ => return Err((WITHDRAW, "ORIGIN has an undefined value")),
+        _ => {
+            return Err(Fault::Withdraw(
+                UpdateError::InvalidOrigin,
+                "ORIGIN has an undefined value",
+            ));
+        }
     };
     Ok(())
 }
 
-/// RFC 7606 §7.2, RFC 7607.
+/// RFC 7606 §7.2, RFC 7607. Confederation segments stay inside their confederation, and none of
+/// our external peers is in ours (RFC 5065 §5).
 fn as_path(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fault> {
     let path = AsPath::read(value, context.four_octet_as);
-    let path = path.ok_or((WITHDRAW, "AS_PATH is malformed"))?;
+    let path = path.ok_or(Fault::Withdraw(
+        UpdateError::MalformedAsPath,
+        "AS_PATH is malformed",
+    ))?;
     if path.contains(Asn(0)) {
-        return Err((WITHDRAW, "AS_PATH contains AS 0"));
+        return Err(Fault::Withdraw(
+            UpdateError::MalformedAsPath,
+            "AS_PATH contains AS 0",
+        ));
+    }
+    if !context.internal && path.has_confederations() {
+        let what = "AS_PATH from an external peer has confederation segments";
+        return Err(Fault::Withdraw(UpdateError::MalformedAsPath, what));
     }
     draft.attributes.as_path = path;
     Ok(())
@@ -155,10 +213,16 @@ fn as_path(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fau
 
 /// RFC 7606 §7.3; what is no host address is refused here, too (RFC 4271 §6.3).
 fn next_hop(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let octets: [u8; 4] = exactly(value).ok_or((WITHDRAW, "NEXT_HOP is not four octets"))?;
+    let octets: [u8; 4] = exactly(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "NEXT_HOP is not four octets",
+    ))?;
     let address = Ipv4Addr::from(octets);
     if !is_host(address) {
-        return Err((WITHDRAW, "NEXT_HOP is no host address"));
+        return Err(Fault::Withdraw(
+            UpdateError::InvalidNextHop,
+            "NEXT_HOP is no host address",
+        ));
     }
     draft.next_hop = Some(NextHop::V4(address));
     Ok(())
@@ -172,17 +236,20 @@ pub(super) fn is_host(address: Ipv4Addr) -> bool {
 
 /// RFC 7606 §7.4.
 fn med(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let octets = exactly(value).ok_or((WITHDRAW, "MULTI_EXIT_DISC is not four octets"))?;
+    let octets = exactly(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "MULTI_EXIT_DISC is not four octets",
+    ))?;
     draft.attributes.med = Some(u32::from_be_bytes(octets));
     Ok(())
 }
 
 /// RFC 7606 §7.5.
-fn local_pref(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fault> {
-    if !context.internal {
-        return Err((DISCARD, "LOCAL_PREF from an external peer"));
-    }
-    let octets = exactly(value).ok_or((WITHDRAW, "LOCAL_PREF is not four octets"))?;
+fn local_pref(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
+    let octets = exactly(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "LOCAL_PREF is not four octets",
+    ))?;
     draft.attributes.local_pref = Some(u32::from_be_bytes(octets));
     Ok(())
 }
@@ -190,7 +257,7 @@ fn local_pref(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), 
 /// RFC 7606 §7.6.
 fn atomic_aggregate(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
     if !value.is_empty() {
-        return Err((DISCARD, "ATOMIC_AGGREGATE is not empty"));
+        return Err(Fault::Discard("ATOMIC_AGGREGATE is not empty"));
     }
     draft.attributes.atomic_aggregate = true;
     Ok(())
@@ -203,9 +270,9 @@ fn aggregator(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), 
     } else {
         aggregator2(value)
     };
-    let aggregator = read.ok_or((DISCARD, "AGGREGATOR has a wrong length"))?;
+    let aggregator = read.ok_or(Fault::Discard("AGGREGATOR has a wrong length"))?;
     if aggregator.asn == Asn(0) {
-        return Err((DISCARD, "AGGREGATOR is AS 0"));
+        return Err(Fault::Discard("AGGREGATOR is AS 0"));
     }
     draft.attributes.aggregator = Some(aggregator);
     Ok(())
@@ -231,7 +298,10 @@ fn aggregator4(value: &[u8]) -> Option<Aggregator> {
 
 /// RFC 7606 §7.8: a multiple of four, and not empty.
 fn communities(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let list = chunks::<4>(value).ok_or((WITHDRAW, "COMMUNITIES has a wrong length"))?;
+    let list = chunks::<4>(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "COMMUNITIES has a wrong length",
+    ))?;
     draft.attributes.communities = list
         .iter()
         .map(|octets| Community(u32::from_be_bytes(*octets)))
@@ -240,21 +310,21 @@ fn communities(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault
 }
 
 /// RFC 7606 §7.9.
-fn originator_id(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fault> {
-    if !context.internal {
-        return Err((DISCARD, "ORIGINATOR_ID from an external peer"));
-    }
-    let octets: [u8; 4] = exactly(value).ok_or((WITHDRAW, "ORIGINATOR_ID is not four octets"))?;
+fn originator_id(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
+    let octets: [u8; 4] = exactly(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "ORIGINATOR_ID is not four octets",
+    ))?;
     draft.attributes.originator_id = Some(RouterId(octets.into()));
     Ok(())
 }
 
 /// RFC 7606 §7.10.
-fn cluster_list(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fault> {
-    if !context.internal {
-        return Err((DISCARD, "CLUSTER_LIST from an external peer"));
-    }
-    let list = chunks::<4>(value).ok_or((WITHDRAW, "CLUSTER_LIST has a wrong length"))?;
+fn cluster_list(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
+    let list = chunks::<4>(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "CLUSTER_LIST has a wrong length",
+    ))?;
     draft.attributes.cluster_list = list
         .iter()
         .map(|octets| ClusterId((*octets).into()))
@@ -264,54 +334,61 @@ fn cluster_list(draft: &mut Draft, value: &[u8], context: &Context) -> Result<()
 
 /// RFC 7606 §7.14.
 fn extended_communities(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let list = chunks::<8>(value).ok_or((WITHDRAW, "EXTENDED COMMUNITIES has a wrong length"))?;
+    let list = chunks::<8>(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "EXTENDED COMMUNITIES has a wrong length",
+    ))?;
     draft.attributes.extended_communities = list.to_vec();
     Ok(())
 }
 
-/// RFC 6793 §6: a malformed one is dropped; a four-octet speaker must not send it.
-fn as4_path(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fault> {
-    if context.four_octet_as {
-        return Err((DISCARD, "AS4_PATH from a four-octet speaker"));
-    }
-    let path = AsPath::read(value, true).ok_or((DISCARD, "AS4_PATH is malformed"))?;
+/// RFC 6793 §6: a malformed one is dropped, an empty one included; so are confederation segments.
+fn as4_path(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
+    let path = AsPath::read(value, true).filter(|path| !path.is_empty());
+    let path = path.ok_or(Fault::Discard("AS4_PATH is malformed"))?;
     if path.contains(Asn(0)) {
-        return Err((DISCARD, "AS4_PATH contains AS 0"));
+        return Err(Fault::Discard("AS4_PATH contains AS 0"));
     }
     draft.as4_path = Some(path.without_confederations());
     Ok(())
 }
 
 /// RFC 6793 §6.
-fn as4_aggregator(draft: &mut Draft, value: &[u8], context: &Context) -> Result<(), Fault> {
-    if context.four_octet_as {
-        return Err((DISCARD, "AS4_AGGREGATOR from a four-octet speaker"));
-    }
+fn as4_aggregator(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
     let read = aggregator4(value).filter(|aggregator| aggregator.asn != Asn(0));
-    draft.as4_aggregator = Some(read.ok_or((DISCARD, "AS4_AGGREGATOR is malformed"))?);
+    draft.as4_aggregator = Some(read.ok_or(Fault::Discard("AS4_AGGREGATOR is malformed"))?);
     Ok(())
 }
 
-/// RFC 8092 §6.
+/// RFC 8092 §6; what is there twice counts once (§5).
 fn large_communities(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let list = chunks::<12>(value).ok_or((WITHDRAW, "LARGE_COMMUNITY has a wrong length"))?;
+    let list = chunks::<12>(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "LARGE_COMMUNITY has a wrong length",
+    ))?;
+    let read = |octets: &[u8; 12]| {
+        let mut reader = Reader::new(octets);
+        Some(LargeCommunity {
+            global: reader.u32()?,
+            local1: reader.u32()?,
+            local2: reader.u32()?,
+        })
+    };
+    let mut seen = BTreeSet::new();
     draft.attributes.large_communities = list
         .iter()
-        .filter_map(|octets| {
-            let mut reader = Reader::new(octets);
-            Some(LargeCommunity {
-                global: reader.u32()?,
-                local1: reader.u32()?,
-                local2: reader.u32()?,
-            })
-        })
+        .filter_map(read)
+        .filter(|community| seen.insert(*community))
         .collect();
     Ok(())
 }
 
 /// RFC 9234 §5.
 fn otc(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
-    let octets = exactly(value).ok_or((WITHDRAW, "OTC is not four octets"))?;
+    let octets = exactly(value).ok_or(Fault::Withdraw(
+        UpdateError::AttributeLength,
+        "OTC is not four octets",
+    ))?;
     draft.attributes.otc = Some(Asn(u32::from_be_bytes(octets)));
     Ok(())
 }

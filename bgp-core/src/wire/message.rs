@@ -50,15 +50,15 @@ impl MessageKind {
         }
     }
 
-    /// The shortest whole message of this type (RFC 4271 §6.1).
+    /// The shortest message of this type that the header alone lets through (RFC 4271 §6.1). Two
+    /// types are judged when they are read: a NOTIFICATION because it is never answered
+    /// (RFC 4271 §6.4), a ROUTE-REFRESH because it has an error of its own (RFC 7313 §5).
     fn min_len(self) -> usize {
         HEADER_LEN
             + match self {
                 Self::Open => 10,
                 Self::Update => 4,
-                Self::Notification => 2,
-                Self::Keepalive => 0,
-                Self::RouteRefresh => 4,
+                Self::Notification | Self::Keepalive | Self::RouteRefresh => 0,
             }
     }
 
@@ -95,6 +95,17 @@ pub struct Frame<'a> {
     pub len: usize,
 }
 
+impl Frame<'_> {
+    /// The message as it was received.
+    fn octets(&self) -> Vec<u8> {
+        let mut octets = vec![0xff; 16];
+        octets.put_u16(u16::try_from(self.len).unwrap_or(u16::MAX));
+        octets.put_u8(self.kind.code());
+        octets.put_slice(self.body);
+        octets
+    }
+}
+
 /// Cuts the first message off `buffer`: `None` when more octets are needed. The header is judged
 /// as soon as it is there (RFC 4271 §6.1).
 ///
@@ -117,9 +128,7 @@ pub fn frame(buffer: &[u8], max_len: usize) -> Result<Option<Frame<'_>>, DecodeE
         return Err(DecodeError::Length(length));
     }
     let kind = MessageKind::from_code(code).ok_or(DecodeError::Type(code))?;
-    // These two have rules of their own (RFC 7313 §5, RFC 4271 §6.4): `decode` judges them.
-    let later = matches!(kind, MessageKind::RouteRefresh | MessageKind::Notification);
-    if (len < kind.min_len() && !later) || len > kind.max_len(max_len) {
+    if len < kind.min_len() || len > kind.max_len(max_len) {
         return Err(DecodeError::Length(length));
     }
     Ok(buffer
@@ -139,7 +148,7 @@ pub fn decode(frame: &Frame<'_>, context: &Context) -> Result<Message, DecodeErr
         MessageKind::Notification => {
             let mut reader = Reader::new(frame.body);
             let (Some(code), Some(subcode)) = (reader.u8(), reader.u8()) else {
-                return Err(DecodeError::ShortNotification);
+                return Err(wrong_length(frame));
             };
             let error = NotificationError::from_codes(code, subcode);
             Ok(Message::Notification(Notification {
@@ -148,14 +157,22 @@ pub fn decode(frame: &Frame<'_>, context: &Context) -> Result<Message, DecodeErr
             }))
         }
         MessageKind::Keepalive => Ok(Message::Keepalive),
-        MessageKind::RouteRefresh => refresh(frame.body).map(Message::RouteRefresh),
+        MessageKind::RouteRefresh => refresh(frame).map(Message::RouteRefresh),
     }
 }
 
+fn wrong_length(frame: &Frame<'_>) -> DecodeError {
+    DecodeError::Length(u16::try_from(frame.len).unwrap_or(u16::MAX))
+}
+
 /// RFC 2918 §3, RFC 7313 §5.
-fn refresh(body: &[u8]) -> Result<RouteRefresh, DecodeError> {
-    let Ok([a, b, subtype, safi]) = <[u8; 4]>::try_from(body) else {
-        return Err(DecodeError::RefreshLength(body.to_vec()));
+fn refresh(frame: &Frame<'_>) -> Result<RouteRefresh, DecodeError> {
+    let Ok([a, b, subtype, safi]) = <[u8; 4]>::try_from(frame.body) else {
+        // RFC 7313 has an error of its own for its markers, and wants the message back.
+        return Err(match frame.body.get(2) {
+            Some(1 | 2) => DecodeError::RefreshLength(frame.octets()),
+            _ => wrong_length(frame),
+        });
     };
     let subtype = match subtype {
         0 => RefreshSubtype::Request,

@@ -2,6 +2,7 @@
 //!
 //! The codes are written once, in [`CODES`]; reading looks them up there, writing too.
 
+use super::context::{HEADER_LEN, MAX_LEN};
 use super::types::{
     AttributeFault, Cease, FsmError, HeaderError, Notification, NotificationError, OpenError,
     RefreshError, UpdateError,
@@ -204,6 +205,10 @@ const CODES: [Row; 36] = {
     ]
 };
 
+/// Most octets of a faulty message that go back as Data: what fits a message of any session. More
+/// is cut off.
+const MAX_DATA: usize = MAX_LEN - HEADER_LEN - 2;
+
 /// Longest shutdown communication (RFC 9003 §2).
 pub const MAX_SHUTDOWN_COMMUNICATION: usize = 255;
 
@@ -320,15 +325,13 @@ pub enum DecodeError {
     Open(OpenError, Vec<u8>),
     /// A fault in an UPDATE that RFC 7606 gives no milder handling, with the Data that goes back.
     Update(UpdateError, Vec<u8>),
-    /// A ROUTE-REFRESH of a wrong length (RFC 7313 §5), with the message.
+    /// A marker of an enhanced route refresh with a wrong length (RFC 7313 §5): the whole message.
     RefreshLength(Vec<u8>),
-    /// A NOTIFICATION that is too short. It is not answered (RFC 4271 §6.4).
-    ShortNotification,
 }
 
 impl From<&DecodeError> for Notification {
     fn from(error: &DecodeError) -> Self {
-        let (error, data) = match error {
+        let (error, mut data) = match error {
             DecodeError::Marker => (
                 NotificationError::MessageHeader(HeaderError::ConnectionNotSynchronized),
                 Vec::new(),
@@ -351,11 +354,8 @@ impl From<&DecodeError> for Notification {
                 NotificationError::RouteRefresh(RefreshError::InvalidMessageLength),
                 message.clone(),
             ),
-            DecodeError::ShortNotification => (
-                NotificationError::MessageHeader(HeaderError::BadMessageLength),
-                Vec::new(),
-            ),
         };
+        data.truncate(MAX_DATA);
         Self { error, data }
     }
 }

@@ -33,7 +33,6 @@ pub(super) fn read(body: &[u8]) -> Result<Open, DecodeError> {
     let my_as = reader.u16().ok_or_else(unspecific)?;
     let hold_time = reader.u16().ok_or_else(unspecific)?;
     let router_id: [u8; 4] = reader.array().ok_or_else(unspecific)?;
-    let parameters = parameters(&mut reader).ok_or_else(unspecific)?;
     if my_as == 0 {
         return Err(error(OpenError::BadPeerAs, &[]));
     }
@@ -46,6 +45,7 @@ pub(super) fn read(body: &[u8]) -> Result<Open, DecodeError> {
     if router_id == [0; 4] {
         return Err(error(OpenError::BadBgpIdentifier, &router_id));
     }
+    let parameters = parameters(&mut reader).ok_or_else(unspecific)?;
     let mut capabilities = Vec::new();
     for (kind, value) in parameters {
         if kind != CAPABILITIES {
@@ -133,8 +133,9 @@ fn known_capability(code: u8, value: &[u8]) -> Option<Capability> {
                 afi: u16::from_be_bytes([a, b]),
                 safi,
             },
-            receive: mode & 1 != 0,
-            send: mode & 2 != 0,
+            // Any other value is as good as no entry (RFC 7911 §4).
+            receive: mode == 1 || mode == 3,
+            send: mode == 2 || mode == 3,
         })?),
         70 if value.is_empty() => Capability::EnhancedRouteRefresh,
         71 => Capability::LongLivedGracefulRestart(list(value, |bytes: [u8; 7]| {

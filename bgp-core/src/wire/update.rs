@@ -6,7 +6,7 @@
 //! verdict at the end: the worst handling that any fault demands.
 
 use super::attribute::{
-    Class, Draft, EXTENDED, OPTIONAL, PARTIAL, TABLE, TRANSITIVE, code, is_host,
+    Class, Draft, EXTENDED, Fault, OPTIONAL, PARTIAL, Row, TABLE, TRANSITIVE, code, is_host,
 };
 use super::context::Context;
 use super::nlri;
@@ -29,19 +29,21 @@ pub(super) fn read(body: &[u8], context: &Context) -> Result<Update, DecodeError
     let attributes = reader.counted_u16().ok_or_else(malformed)?;
     let announced = reader.rest();
 
-    let mut reading = Reading::new(context);
-    let withdrawn = reading.classic(withdrawn)?;
-    if !withdrawn.is_empty() {
+    let mut reading = Reading::new(context, attributes);
+    let gone = reading.classic(withdrawn)?;
+    if reading.carries_classic() && !gone.is_empty() {
         reading.update.unreach.push(Unreach {
             family: Family::Ipv4Unicast,
-            nlri: withdrawn,
+            nlri: gone,
         });
     }
-    let has_attributes = !attributes.is_empty();
-    reading.attributes(attributes)?;
+    reading.has_classic = !announced.is_empty();
+    reading.attributes()?;
     let announced = reading.classic(announced)?;
-    let empty = reading.update.unreach.is_empty() && !has_attributes && announced.is_empty();
-    if empty && context.families.contains(Family::Ipv4Unicast) {
+    if !withdrawn.is_empty() || reading.has_classic || reading.has_others {
+        // A marker has nothing beside its empty MP_UNREACH_NLRI.
+        reading.update.end_of_rib = None;
+    } else if attributes.is_empty() && reading.carries_classic() {
         reading.update.end_of_rib = Some(Family::Ipv4Unicast);
     }
     reading.finish(announced)
@@ -60,23 +62,41 @@ struct Raw<'a> {
 /// What has been read so far.
 struct Reading<'a> {
     context: &'a Context,
+    /// All attributes as received.
+    block: &'a [u8],
     update: Update,
     draft: Draft,
     seen: [u64; 4],
-    worst: Option<Handling>,
+    /// There is NLRI at the end of the message.
+    has_classic: bool,
+    /// There is an MP_REACH_NLRI with NLRI, of whatever family.
+    has_mp: bool,
+    /// There is an attribute, whole or not, other than MP_UNREACH_NLRI.
+    has_others: bool,
+    /// The first fault that withdraws: what a NOTIFICATION would say about it.
+    withdraw: Option<(UpdateError, Vec<u8>)>,
     mp_reach: Option<Reach>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(context: &'a Context) -> Self {
+    fn new(context: &'a Context, block: &'a [u8]) -> Self {
         Self {
             context,
+            block,
             update: Update::default(),
             draft: Draft::default(),
             seen: [0; 4],
-            worst: None,
+            has_classic: false,
+            has_mp: false,
+            has_others: false,
+            withdraw: None,
             mp_reach: None,
         }
+    }
+
+    /// Whether what stands in the classic fields counts.
+    fn carries_classic(&self) -> bool {
+        self.context.families.contains(Family::Ipv4Unicast)
     }
 
     /// Classic NLRI, of the Withdrawn Routes or at the end of the message (RFC 7606 §3 j).
@@ -86,18 +106,16 @@ impl<'a> Reading<'a> {
             .ok_or_else(|| DecodeError::Update(UpdateError::InvalidNetworkField, Vec::new()))
     }
 
-    fn attributes(&mut self, block: &[u8]) -> Result<(), DecodeError> {
-        let mut rest = block;
+    fn attributes(&mut self) -> Result<(), DecodeError> {
+        let mut rest = self.block;
         while !rest.is_empty() {
             let Some(raw) = next_attribute(rest) else {
                 // RFC 7606 §4: the attributes after this one cannot be found, the NLRI can.
                 let what = "an attribute overruns the attributes' length";
-                self.fault(
-                    rest.get(1).copied().unwrap_or(0),
-                    Handling::TreatAsWithdraw,
-                    what,
-                    rest,
-                );
+                let fault = Fault::Withdraw(UpdateError::MalformedAttributeList, what);
+                let code = rest.get(1).copied().unwrap_or(0);
+                self.fault(code, fault, rest);
+                self.has_others = true;
                 return Ok(());
             };
             rest = rest.get(raw.whole.len()..).unwrap_or_default();
@@ -108,6 +126,7 @@ impl<'a> Reading<'a> {
 
     fn attribute(&mut self, raw: Raw<'_>) -> Result<(), DecodeError> {
         let again = self.mark(raw.code);
+        self.has_others |= raw.code != code::MP_UNREACH_NLRI;
         match raw.code {
             code::MP_REACH_NLRI | code::MP_UNREACH_NLRI if again => {
                 // RFC 7606 §3 g.
@@ -116,17 +135,13 @@ impl<'a> Reading<'a> {
                     Vec::new(),
                 ))
             }
-            _ if again => {
-                self.fault(
-                    raw.code,
-                    Handling::AttributeDiscard,
-                    "attribute appears twice",
-                    raw.whole,
-                );
-                Ok(())
-            }
             code::MP_REACH_NLRI => self.reach(raw),
             code::MP_UNREACH_NLRI => self.unreach(raw),
+            _ if again => {
+                let fault = Fault::Discard("attribute appears twice");
+                self.fault(raw.code, fault, raw.whole);
+                Ok(())
+            }
             _ => self.plain(raw),
         }
     }
@@ -151,21 +166,34 @@ impl<'a> Reading<'a> {
         let Some(row) = TABLE.iter().find(|row| row.code == raw.code) else {
             return self.unknown(raw);
         };
-        if !flags_fit(raw.flags, row.class) {
-            self.fault(
-                raw.code,
-                row.wrong_flags,
-                "Optional or Transitive bit is wrong",
-                raw.whole,
-            );
-            return Ok(());
-        }
-        match (row.read)(&mut self.draft, raw.value, self.context) {
+        match self.judged(row, raw) {
             Ok(()) if raw.flags & PARTIAL != 0 => self.draft.attributes.partial.insert(raw.code),
             Ok(()) => {}
-            Err((handling, what)) => self.fault(raw.code, handling, what, raw.whole),
+            // Without classic NLRI nobody needs a NEXT_HOP (RFC 4760 §3).
+            Err(Fault::Withdraw(_, what)) if raw.code == code::NEXT_HOP && self.is_mp_only() => {
+                self.fault(raw.code, Fault::Discard(what), raw.whole);
+            }
+            Err(fault) => self.fault(raw.code, fault, raw.whole),
         }
         Ok(())
+    }
+
+    fn judged(&mut self, row: &Row, raw: Raw<'_>) -> Result<(), Fault> {
+        if let Some(what) = row.sender.refusal(self.context) {
+            return Err(Fault::Discard(what));
+        }
+        check_flags(raw.flags, row.class)?;
+        (row.read)(&mut self.draft, raw.value, self.context)
+    }
+
+    fn is_mp_only(&self) -> bool {
+        let mut rest = self.block;
+        let all = std::iter::from_fn(|| {
+            let raw = next_attribute(rest)?;
+            rest = rest.get(raw.whole.len()..)?;
+            Some(raw.code)
+        });
+        !self.has_classic && all.into_iter().any(|code| code == code::MP_REACH_NLRI)
     }
 
     /// RFC 4271 §5 and §6.3.
@@ -196,6 +224,7 @@ impl<'a> Reading<'a> {
         let next_hop = reader.counted_u8().ok_or_else(error)?;
         // One octet that once counted SNPAs; ignored (RFC 4760 §3).
         reader.u8().ok_or_else(error)?;
+        self.has_mp = !reader.is_empty();
         let Some(family) = self.negotiated(AfiSafi { afi, safi }) else {
             return Ok(());
         };
@@ -204,7 +233,8 @@ impl<'a> Reading<'a> {
         let next_hop = self.mp_next_hop(family, next_hop).ok_or_else(error)?;
         if !is_usable(&next_hop) {
             let what = "the next hop is no host address";
-            self.fault(raw.code, Handling::TreatAsWithdraw, what, raw.whole);
+            let fault = Fault::Withdraw(UpdateError::OptionalAttribute, what);
+            self.fault(raw.code, fault, raw.whole);
         }
         self.mp_reach = Some(Reach {
             family,
@@ -229,10 +259,12 @@ impl<'a> Reading<'a> {
             }),
             32 if allows_v6 => {
                 let (global, link_local) = octets.split_at_checked(16)?;
-                let link_local = Some(v6(exactly(link_local)?));
+                let (global, link_local) = (v6(exactly(global)?), v6(exactly(link_local)?));
+                // Some who have no global address send zeros in its place.
+                let alone = global.is_unspecified() && link_local.is_unicast_link_local();
                 Some(NextHop::V6 {
-                    global: v6(exactly(global)?),
-                    link_local,
+                    global: if alone { link_local } else { global },
+                    link_local: Some(link_local),
                 })
             }
             _ => None,
@@ -268,14 +300,21 @@ impl<'a> Reading<'a> {
     }
 
     fn check_mp_flags(&mut self, raw: Raw<'_>) {
-        if !flags_fit(raw.flags, Class::OptionalNonTransitive) {
-            let what = "Optional or Transitive bit is wrong";
-            self.fault(raw.code, Handling::TreatAsWithdraw, what, raw.whole);
+        if let Err(fault) = check_flags(raw.flags, Class::OptionalNonTransitive) {
+            self.fault(raw.code, fault, raw.whole);
         }
     }
 
-    fn fault(&mut self, code: u8, handling: Handling, what: &'static str, whole: &[u8]) {
-        self.worst = self.worst.max(Some(handling));
+    fn fault(&mut self, code: u8, fault: Fault, whole: &[u8]) {
+        let (handling, what) = match fault {
+            Fault::Discard(what) => (Handling::AttributeDiscard, what),
+            Fault::Withdraw(error, what) => {
+                if self.withdraw.is_none() {
+                    self.withdraw = Some((error, error_data(error, code, whole)));
+                }
+                (Handling::TreatAsWithdraw, what)
+            }
+        };
         if self.update.faults.len() < MAX_FAULTS {
             let bytes = whole.iter().take(MAX_FAULT_BYTES).copied().collect();
             self.update.faults.push(AttributeFault {
@@ -289,13 +328,14 @@ impl<'a> Reading<'a> {
 
     /// Puts the parts together and gives the verdict.
     fn finish(mut self, announced: Vec<Nlri>) -> Result<Update, DecodeError> {
-        let reaches = self.mp_reach.is_some() || !announced.is_empty();
+        let reaches = self.has_mp || self.has_classic;
         if reaches {
-            self.check_mandatory(!announced.is_empty());
-        }
-        // A marker has no other attribute beside its empty MP_UNREACH_NLRI.
-        if reaches || !self.update.unreach.is_empty() {
-            self.update.end_of_rib = None;
+            self.check_mandatory();
+        } else if self.has_others
+            && let Some((error, data)) = self.withdraw
+        {
+            // RFC 7606 §5.2: nobody can tell that all NLRI have been found.
+            return Err(DecodeError::Update(error, data));
         }
         let classic = self.draft.next_hop.map(|next_hop| Reach {
             family: Family::Ipv4Unicast,
@@ -303,7 +343,7 @@ impl<'a> Reading<'a> {
             nlri: Vec::new(),
         });
         let mut lost: Vec<Unreach> = Vec::new();
-        let withdraw = self.worst >= Some(Handling::TreatAsWithdraw);
+        let withdraw = self.withdraw.is_some();
         if let Some(reach) = self.mp_reach.take().filter(|reach| !reach.nlri.is_empty()) {
             if withdraw {
                 lost.push(Unreach {
@@ -314,7 +354,7 @@ impl<'a> Reading<'a> {
                 self.update.reach.push(reach);
             }
         }
-        if !announced.is_empty() && self.context.families.contains(Family::Ipv4Unicast) {
+        if !announced.is_empty() && self.carries_classic() {
             match classic {
                 Some(reach) if !withdraw => {
                     self.update.reach.push(Reach {
@@ -339,17 +379,16 @@ impl<'a> Reading<'a> {
     }
 
     /// RFC 7606 §3 d: a missing mandatory attribute withdraws.
-    fn check_mandatory(&mut self, classic: bool) {
-        let mut wanted = vec![
-            (code::ORIGIN, "ORIGIN is missing"),
-            (code::AS_PATH, "AS_PATH is missing"),
+    fn check_mandatory(&mut self) {
+        let wanted = [
+            (code::ORIGIN, "ORIGIN is missing", true),
+            (code::AS_PATH, "AS_PATH is missing", true),
+            (code::NEXT_HOP, "NEXT_HOP is missing", self.has_classic),
         ];
-        if classic {
-            wanted.push((code::NEXT_HOP, "NEXT_HOP is missing"));
-        }
-        for (code, what) in wanted {
-            if !self.has(code) {
-                self.fault(code, Handling::TreatAsWithdraw, what, &[]);
+        for (code, what, is_wanted) in wanted {
+            if is_wanted && !self.has(code) {
+                let fault = Fault::Withdraw(UpdateError::MissingWellKnownAttribute, what);
+                self.fault(code, fault, &[]);
             }
         }
     }
@@ -392,9 +431,31 @@ fn next_attribute(block: &[u8]) -> Option<Raw<'_>> {
 }
 
 /// RFC 4271 §4.3: the Optional and Transitive bits decide; a Partial bit where it has no place is
-/// let pass, as everybody does.
-fn flags_fit(flags: u8, class: Class) -> bool {
-    flags & (OPTIONAL | TRANSITIVE) == class.flags()
+/// let pass, as RFC 7606 §3 c has it.
+fn check_flags(flags: u8, class: Class) -> Result<(), Fault> {
+    if flags & (OPTIONAL | TRANSITIVE) == class.flags() {
+        return Ok(());
+    }
+    let what = "Optional or Transitive bit is wrong";
+    Err(Fault::Withdraw(UpdateError::AttributeFlags, what))
+}
+
+/// The Data of a NOTIFICATION about an attribute (RFC 4271 §6.3): nothing where the list is
+/// malformed, the type code of one that is missing, or the attribute.
+fn error_data(error: UpdateError, code: u8, whole: &[u8]) -> Vec<u8> {
+    match error {
+        UpdateError::MalformedAttributeList
+        | UpdateError::MalformedAsPath
+        | UpdateError::InvalidNetworkField
+        | UpdateError::Unknown(_) => Vec::new(),
+        UpdateError::MissingWellKnownAttribute => vec![code],
+        UpdateError::UnrecognizedWellKnownAttribute
+        | UpdateError::AttributeFlags
+        | UpdateError::AttributeLength
+        | UpdateError::InvalidOrigin
+        | UpdateError::InvalidNextHop
+        | UpdateError::OptionalAttribute => whole.to_vec(),
+    }
 }
 
 /// Whether a next hop can be a host.

@@ -216,14 +216,12 @@ fn put_known(
     match code {
         code::AS_PATH => put_path(flags, code, &attributes.as_path, four_octet, out),
         code::AS4_PATH => {
+            // RFC 6793 §4.2.2.
             if !four_octet && !attributes.as_path.is_two_octet() {
-                put_path(
-                    flags,
-                    code,
-                    &attributes.as_path.without_confederations(),
-                    true,
-                    out,
-                );
+                let path = attributes.as_path.without_confederations();
+                if !path.is_two_octet() {
+                    put_path(flags, code, &path, true, out);
+                }
             }
         }
         code::COMMUNITIES
@@ -336,12 +334,14 @@ pub fn announcement_len(
     attributes: &PathAttributes,
     context: &EncodeContext,
 ) -> usize {
-    let fixed = announcement_overhead(family, next_hop, attributes, context);
-    fixed + nlri::encoded_len(route, context.add_path.contains(family))
+    // One route and its next hop never need an MP_REACH_NLRI of more than 255 octets.
+    let attribute_header = if is_classic(family, next_hop) { 0 } else { 3 };
+    announcement_overhead(family, next_hop, attributes, context)
+        + attribute_header
+        + nlri::encoded_len(route, context.add_path.contains(family))
 }
 
-/// Octets of an UPDATE but for its NLRI. Where they are in MP_REACH_NLRI its length is taken to
-/// need two octets, which costs at most one octet of a message.
+/// Octets of an UPDATE but for its NLRI and the header of the attribute that holds them.
 fn announcement_overhead(
     family: Family,
     next_hop: &NextHop,
@@ -350,18 +350,27 @@ fn announcement_overhead(
 ) -> usize {
     let mut count = Count::default();
     let classic = is_classic(family, next_hop);
-    put_attributes(
-        attributes,
-        classic.then_some(next_hop),
-        context.four_octet_as,
-        &mut count,
-    );
+    let own = classic.then_some(next_hop);
+    put_attributes(attributes, own, context.four_octet_as, &mut count);
     let mp = if classic {
         0
     } else {
-        4 + 5 + next_hop_len(next_hop)
+        5 + next_hop_len(next_hop)
     };
     HEADER_LEN + 4 + count.0 + mp
+}
+
+/// Octets that are left for NLRI in a message with `used` octets of other things, `in_value` of
+/// them in the value of the attribute that holds the NLRI. Its header has three octets, or four
+/// when the value is longer than 255.
+fn attribute_room(used: usize, in_value: usize, max_len: usize) -> usize {
+    let value = (max_len + in_value).saturating_sub(used);
+    let value = if value <= 255 + 3 {
+        value.saturating_sub(3)
+    } else {
+        value - 4
+    };
+    value.saturating_sub(in_value)
 }
 
 /// Announces routes with equal attributes: as few UPDATEs as can hold them, appended to `out`.
@@ -379,19 +388,25 @@ pub fn announce(
     out: &mut Vec<Bytes>,
 ) -> Result<(), EncodeError> {
     let overhead = announcement_overhead(family, next_hop, attributes, context);
+    let classic = is_classic(family, next_hop);
+    let room = if classic {
+        context.max_len.saturating_sub(overhead)
+    } else {
+        attribute_room(overhead, 5 + next_hop_len(next_hop), context.max_len)
+    };
+    let add_path = context.add_path.contains(family);
     let longest = routes
         .iter()
-        .map(|route| nlri::encoded_len(route, context.add_path.contains(family)))
-        .max()
-        .unwrap_or(0);
-    if overhead + longest > context.max_len {
+        .max_by_key(|route| nlri::encoded_len(route, add_path));
+    if let Some(longest) = longest
+        && nlri::encoded_len(longest, add_path) > room
+    {
         return Err(EncodeError::TooLong {
-            len: overhead + longest,
+            len: announcement_len(longest, family, next_hop, attributes, context),
             max_len: context.max_len,
         });
     }
-    let classic = is_classic(family, next_hop);
-    for part in pack(family, routes, context.max_len - overhead, context) {
+    for part in pack(family, routes, room, context) {
         let reach = Reach {
             family,
             next_hop: *next_hop,
@@ -415,8 +430,10 @@ pub fn announce(
 
 /// Withdraws routes: as few UPDATEs as can hold them, appended to `out`.
 pub fn withdraw(family: Family, routes: &[Nlri], context: &EncodeContext, out: &mut Vec<Bytes>) {
-    // Header, two lengths, and for MP_UNREACH_NLRI its header and the family.
-    let room = context.max_len - (HEADER_LEN + 4 + 4 + 3);
+    let room = match family {
+        Family::Ipv4Unicast => context.max_len.saturating_sub(HEADER_LEN + 4),
+        Family::Ipv6Unicast => attribute_room(HEADER_LEN + 4 + 3, 3, context.max_len),
+    };
     for part in pack(family, routes, room, context) {
         let unreach = Unreach {
             family,

@@ -3,6 +3,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::wildcard_enum_match_arm,
     reason = "helpers of tests fail by panicking, and pick out the events they are about"
 )]
@@ -13,6 +14,9 @@ mod lone;
 mod negotiate;
 mod pair;
 mod protocol;
+mod sentences;
+mod walk;
+mod walker;
 mod world;
 
 use bgp_core::family::{Family, FamilySet};

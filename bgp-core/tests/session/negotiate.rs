@@ -198,11 +198,11 @@ fn families() {
     let evpn = Capability::Multiprotocol(AfiSafi { afi: 25, safi: 70 });
     let only = |family| FamilySet::from_iter([family]);
     assert_eq!(
-        agree(&with(&[v4.clone()])).families,
+        agree(&with(std::slice::from_ref(&v4))).families,
         only(Family::Ipv4Unicast)
     );
     assert_eq!(
-        agree(&with(&[v6.clone()])).families,
+        agree(&with(std::slice::from_ref(&v6))).families,
         only(Family::Ipv6Unicast)
     );
     assert_eq!(agree(&with(&[v6.clone(), v4])).families, both_families());

@@ -11,8 +11,8 @@ use bgp_core::session::{
 use bgp_core::time::Duration;
 use bgp_core::types::{Asn, ConnectionId, RouterId};
 use bgp_core::wire::{
-    Capability, Cease, FsmError, HeaderError, Message, Notification, NotificationError, Open,
-    OpenError, RefreshSubtype, RouteRefresh, Update,
+    Capability, Cease, FsmError, HeaderError, MAX_LEN, Message, Notification, NotificationError,
+    Open, OpenError, RefreshError, RefreshSubtype, RouteRefresh, Update,
 };
 use std::net::Ipv4Addr;
 
@@ -330,6 +330,17 @@ fn too_many_prefixes_end_the_session_with_a_hard_reset() {
     assert!(lone.session.is_started(), "it comes back");
 }
 
+/// What is quoted in a NOTIFICATION is cut so that everybody can read it.
+#[test]
+fn a_long_malformed_message_is_quoted_in_part() {
+    let (mut lone, id) = Lone::established();
+    lone.octets(id, &raw(5, &[1; 5_000]));
+    let told = lone.told(id).unwrap();
+    let length = NotificationError::RouteRefresh(RefreshError::InvalidMessageLength);
+    assert_eq!(told.error, length);
+    assert_eq!(told.data.len(), MAX_LEN - 21);
+}
+
 // The transport.
 
 #[test]
@@ -570,8 +581,50 @@ fn last_words_of_many_refused_connections_are_bounded() {
     assert_eq!(told.count(), MAX_FAREWELLS);
 }
 
+/// The longest message there is, octet by octet, and one that nobody negotiated.
 #[test]
-fn a_session_is_small() {
-    let session = size_of::<Session>();
-    assert!(session <= 768, "an idle session takes {session} octets");
+fn the_longest_message_octet_by_octet() {
+    let (mut lone, id) = Lone::established();
+    let octets = long_update(65_535);
+    for octet in &octets {
+        lone.octets(id, std::slice::from_ref(octet));
+    }
+    let events = lone.events();
+    assert!(
+        matches!(events[..], [SessionEvent::Update(_)]),
+        "{events:?}"
+    );
+    // What follows is read from where the message ends.
+    lone.say(id, &end_of_rib());
+    assert!(matches!(lone.events()[..], [SessionEvent::Update(_)]));
+}
+
+#[test]
+fn a_long_update_that_was_not_negotiated_is_refused_by_its_header() {
+    let mut lone = Lone::new(SessionSettings {
+        passive: true,
+        extended_messages: false,
+        ..settings()
+    });
+    let id = lone.accept();
+    lone.open(id);
+    lone.say(id, &Message::Keepalive);
+    lone.say(id, &end_of_rib());
+    lone.octets(id, &long_update(4_096));
+    assert!(lone.lives(id));
+    lone.octets(id, &long_update(4_097)[..19]);
+    let told = lone.told(id).unwrap();
+    let length = NotificationError::MessageHeader(HeaderError::BadMessageLength);
+    assert_eq!((told.error, told.data), (length, vec![0x10, 0x01]));
+}
+
+/// An UPDATE of `len` octets with one long attribute that nobody knows.
+fn long_update(len: u16) -> Vec<u8> {
+    let value = len - 19 - 4 - 4;
+    let mut body = vec![0, 0];
+    body.extend((value + 4).to_be_bytes());
+    body.extend([0xd0, 200]);
+    body.extend(value.to_be_bytes());
+    body.resize(usize::from(len) - 19, 0);
+    raw(2, &body)
 }

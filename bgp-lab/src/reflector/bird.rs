@@ -49,10 +49,7 @@ impl BirdReflector {
 
     fn ask(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new(CLIENT);
-        command
-            .arg("-s")
-            .arg(self.dir.join("bird.ctl"))
-            .args(words);
+        command.arg("-s").arg(self.dir.join("bird.ctl")).args(words);
         ask(&self.namespace, command)
     }
 }
@@ -65,8 +62,7 @@ impl Reflector for BirdReflector {
             .map_err(|error| Error::Check(error.to_string()))?;
         fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
         let mut command = Command::new(PROGRAM);
-        command
-            .args(["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"]);
+        command.args(["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"]);
         self.process = Some(Process::start(&self.namespace, "bird", &self.dir, command)?);
         wait::until("BIRD's control socket", START_LIMIT, || {
             self.ask(&["show", "status"])
@@ -89,16 +85,25 @@ impl Reflector for BirdReflector {
 
     fn established(&self) -> Result<usize> {
         let answer = self.ask(&["show", "protocols"])?;
-        Ok(answer.lines().filter(|line| line.contains("Established")).count())
+        Ok(answer
+            .lines()
+            .filter(|line| line.contains("Established"))
+            .count())
     }
 
     fn tail(&self) -> String {
-        self.process.as_ref().map_or_else(String::new, Process::tail)
+        self.process
+            .as_ref()
+            .map_or_else(String::new, Process::tail)
     }
 }
 
 fn write_configuration(setup: &Setup, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "router id {};\nlog stderr all;\nprotocol device {{ }}", setup.router_id)?;
+    writeln!(
+        text,
+        "router id {};\nlog stderr all;\nprotocol device {{ }}",
+        setup.router_id
+    )?;
     for peer in &setup.peers {
         write_peer(setup, peer, text)?;
     }
@@ -133,7 +138,12 @@ fn write_range(setup: &Setup, range: &Range, text: &mut String) -> std::fmt::Res
     if range.terms.role == PeerRole::External {
         writeln!(text, "  multihop;")?;
     }
-    write_terms(setup, matches!(range.accept, IpNet::V4(_)), &range.terms, text)
+    write_terms(
+        setup,
+        matches!(range.accept, IpNet::V4(_)),
+        &range.terms,
+        text,
+    )
 }
 
 fn write_terms(setup: &Setup, ipv4: bool, terms: &Terms, text: &mut String) -> std::fmt::Result {
@@ -159,7 +169,10 @@ fn write_terms(setup: &Setup, ipv4: bool, terms: &Terms, text: &mut String) -> s
     for family in &terms.families {
         let channel = channel(*family);
         let gateway = if internal {
-            format!("gateway recursive; igp table master{};", channel.trim_start_matches("ipv"))
+            format!(
+                "gateway recursive; igp table master{};",
+                channel.trim_start_matches("ipv")
+            )
         } else {
             String::new()
         };

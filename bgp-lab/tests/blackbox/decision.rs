@@ -18,6 +18,7 @@ type Contender = (PeerRole, fn(Parts) -> Parts);
 /// A name, the contenders, and which of them wins.
 type Row = (&'static str, &'static [Contender], usize);
 
+#[rustfmt::skip] // a row is a line
 const ROWS: &[Row] = &[
     ("LOCAL_PREF before all", &[(Client, |p| p), (Client, |p| p.set(octets::local_pref(101)).set(octets::as_path(&[1, 2, 3])).set(octets::origin(2))), (Client, |p| p.set(octets::local_pref(99)))], 1),
     ("LOCAL_PREF is unsigned", &[(Client, |p| p), (Client, |p| p.set(octets::local_pref(u32::MAX)))], 1),
@@ -57,7 +58,12 @@ const ROWS: &[Row] = &[
 
 #[test]
 fn the_best_of_several_in_every_order() -> Result<()> {
-    play("decision::the_best_of_several", ROWS, |row| row.0.to_owned(), row)
+    play(
+        "decision::the_best_of_several",
+        ROWS,
+        |row| row.0.to_owned(),
+        row,
+    )
 }
 
 fn row(scene: &Scene, (_, contenders, winner): &Row) -> Result<()> {
@@ -75,10 +81,16 @@ fn row(scene: &Scene, (_, contenders, winner): &Row) -> Result<()> {
             witness.settle(peer)?;
         }
         let next_hop = peers[*winner].address.octets();
-        witness.wire.wait(&format!("the winner in order {order:?}"), LIMIT, |wire| {
-            let found = wire.route(&target).map(|route| route.next_hop.as_slice());
-            if found == Some(&next_hop) { Ok(()) } else { Err(format!("{found:?} won")) }
-        })?;
+        witness
+            .wire
+            .wait(&format!("the winner in order {order:?}"), LIMIT, |wire| {
+                let found = wire.route(&target).map(|route| route.next_hop.as_slice());
+                if found == Some(&next_hop) {
+                    Ok(())
+                } else {
+                    Err(format!("{found:?} won"))
+                }
+            })?;
     }
     Ok(())
 }
@@ -86,24 +98,35 @@ fn row(scene: &Scene, (_, contenders, winner): &Row) -> Result<()> {
 /// When the winner goes, the best of the others is announced; when all are gone, nothing is.
 #[test]
 fn the_next_best_follows() -> Result<()> {
-    play("decision::the_next_best_follows", &[()], |()| "three".to_owned(), |scene, ()| {
-        let target: IpNet = Ipv4Net::new_assert(Ipv4Addr::new(10, 210, 0, 0), 24).into();
-        let mut witness = scene.peer(NonClient)?;
-        let mut peers = [scene.peer(Client)?, scene.peer(Client)?, scene.peer(Client)?];
-        for (peer, preference) in peers.iter_mut().zip([1, 2, 3]) {
-            let parts = peer.attributes().set(octets::local_pref(preference));
-            peer.announce(&parts, &[target]);
-            witness.settle(peer)?;
-        }
-        for peer in peers.iter_mut().rev() {
-            let next_hop = peer.address.octets();
-            let found = witness.route(&target)?;
-            check(found.next_hop == next_hop, || format!("{found:02x?}"))?;
-            peer.withdraw(target);
-            witness.settle(peer)?;
-        }
-        check(witness.wire.route(&target).is_none(), || "it is still there".to_owned())
-    })
+    play(
+        "decision::the_next_best_follows",
+        &[()],
+        |()| "three".to_owned(),
+        |scene, ()| {
+            let target: IpNet = Ipv4Net::new_assert(Ipv4Addr::new(10, 210, 0, 0), 24).into();
+            let mut witness = scene.peer(NonClient)?;
+            let mut peers = [
+                scene.peer(Client)?,
+                scene.peer(Client)?,
+                scene.peer(Client)?,
+            ];
+            for (peer, preference) in peers.iter_mut().zip([1, 2, 3]) {
+                let parts = peer.attributes().set(octets::local_pref(preference));
+                peer.announce(&parts, &[target]);
+                witness.settle(peer)?;
+            }
+            for peer in peers.iter_mut().rev() {
+                let next_hop = peer.address.octets();
+                let found = witness.route(&target)?;
+                check(found.next_hop == next_hop, || format!("{found:02x?}"))?;
+                peer.withdraw(target);
+                witness.settle(peer)?;
+            }
+            check(witness.wire.route(&target).is_none(), || {
+                "it is still there".to_owned()
+            })
+        },
+    )
 }
 
 fn path_with_set() -> Vec<u8> {
@@ -117,7 +140,10 @@ fn originated(parts: Parts, clusters: usize) -> Parts {
     if clusters == 0 {
         return parts;
     }
-    parts.and(octets::cluster_list(&vec![Ipv4Addr::new(9, 9, 9, 9); clusters]))
+    parts.and(octets::cluster_list(&vec![
+        Ipv4Addr::new(9, 9, 9, 9);
+        clusters
+    ]))
 }
 
 /// All orders of `0..count`.

@@ -9,5 +9,6 @@ mod decision;
 mod exchange;
 mod reflection;
 mod rfc7606;
+mod robustness;
 mod scene;
 mod session;

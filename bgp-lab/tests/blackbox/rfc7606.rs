@@ -31,6 +31,7 @@ use Cost::{Attribute, Nothing, Route, Session};
 /// A name, what becomes of the attributes, and the costs on internal and on external sessions.
 type Row = (&'static str, fn(Parts) -> Parts, Cost, Cost);
 
+#[rustfmt::skip] // a row is a line
 const ATTRIBUTES: &[Row] = &[
     ("no fault", |p| p, Nothing, Nothing),
     // ORIGIN: §7.1
@@ -154,17 +155,23 @@ const ATTRIBUTES: &[Row] = &[
 #[test]
 fn attributes_on_internal_sessions() -> Result<()> {
     let name = "rfc7606::attributes_on_internal_sessions";
-    play(name, ATTRIBUTES, |row| row.0.to_owned(), |scene, row| {
-        attributes(scene, PeerRole::Client, row.1, row.2)
-    })
+    play(
+        name,
+        ATTRIBUTES,
+        |row| row.0.to_owned(),
+        |scene, row| attributes(scene, PeerRole::Client, row.1, row.2),
+    )
 }
 
 #[test]
 fn attributes_on_external_sessions() -> Result<()> {
     let name = "rfc7606::attributes_on_external_sessions";
-    play(name, ATTRIBUTES, |row| row.0.to_owned(), |scene, row| {
-        attributes(scene, PeerRole::External, row.1, row.3)
-    })
+    play(
+        name,
+        ATTRIBUTES,
+        |row| row.0.to_owned(),
+        |scene, row| attributes(scene, PeerRole::External, row.1, row.3),
+    )
 }
 
 fn attributes(scene: &Scene, role: PeerRole, fault: fn(Parts) -> Parts, cost: Cost) -> Result<()> {
@@ -178,12 +185,17 @@ fn attributes(scene: &Scene, role: PeerRole, fault: fn(Parts) -> Parts, cost: Co
 #[test]
 fn confederation_segments_from_outside() -> Result<()> {
     let rows = [("sequence", 3), ("set", 4)];
-    play("rfc7606::confederation_segments", &rows, |row| row.0.to_owned(), |scene, (_, kind)| {
-        attributes_with(scene, PeerRole::External, |parts| {
-            let segments = [segment(*kind, &[65_001]), segment(2, &[65_001])].concat();
-            parts.set(path(0x40, &segments))
-        })
-    })
+    play(
+        "rfc7606::confederation_segments",
+        &rows,
+        |row| row.0.to_owned(),
+        |scene, (_, kind)| {
+            attributes_with(scene, PeerRole::External, |parts| {
+                let segments = [segment(*kind, &[65_001]), segment(2, &[65_001])].concat();
+                parts.set(path(0x40, &segments))
+            })
+        },
+    )
 }
 
 fn attributes_with(
@@ -202,6 +214,7 @@ type Whole = (&'static str, fn(&[u8], &[u8]) -> Vec<u8>, Cost);
 
 /// UPDATEs whose parts do not fit (RFC 4271 §6.3, RFC 7606 §3 and §5.3). The arguments are good
 /// attributes and the NLRI of the route.
+#[rustfmt::skip] // a row is a line
 const BODIES: &[Whole] = &[
     ("withdrawn routes longer than the message", |a, n| body(0xffff, &[], len(a), a, n), Session(&[1])),
     ("withdrawn routes one octet too long", |a, n| body(len(a) + len(n) + 3, &[], len(a), a, n), Session(&[1])),
@@ -223,22 +236,33 @@ const BODIES: &[Whole] = &[
 
 #[test]
 fn whole_updates_on_internal_sessions() -> Result<()> {
-    whole("rfc7606::whole_updates_on_internal_sessions", PeerRole::Client)
+    whole(
+        "rfc7606::whole_updates_on_internal_sessions",
+        PeerRole::Client,
+    )
 }
 
 #[test]
 fn whole_updates_on_external_sessions() -> Result<()> {
-    whole("rfc7606::whole_updates_on_external_sessions", PeerRole::External)
+    whole(
+        "rfc7606::whole_updates_on_external_sessions",
+        PeerRole::External,
+    )
 }
 
 fn whole(test: &str, role: PeerRole) -> Result<()> {
-    play(test, BODIES, |row| row.0.to_owned(), |scene, (_, make, cost)| {
-        let (mut witness, mut peer) = pair(scene, role)?;
-        let attributes = peer.attributes().encode();
-        let body = make(&attributes, &octets::nlri([&target()]));
-        peer.wire.send(&octets::message(kind::UPDATE, &body));
-        judge(&mut witness, &mut peer, *cost)
-    })
+    play(
+        test,
+        BODIES,
+        |row| row.0.to_owned(),
+        |scene, (_, make, cost)| {
+            let (mut witness, mut peer) = pair(scene, role)?;
+            let attributes = peer.attributes().encode();
+            let body = make(&attributes, &octets::nlri([&target()]));
+            peer.wire.send(&octets::message(kind::UPDATE, &body));
+            judge(&mut witness, &mut peer, *cost)
+        },
+    )
 }
 
 /// An unknown transitive attribute arrives as it was sent, with the Partial bit (RFC 4271 §5).
@@ -249,15 +273,22 @@ fn unknown_attributes_travel_with_the_partial_bit() -> Result<()> {
         ("not yet", 0xc0, &[1, 2, 3]),
         ("empty", 0xc0, &[]),
     ];
-    play("rfc7606::unknown_attributes", rows, |row| row.0.to_owned(), |scene, (_, flags, value)| {
-        let (mut witness, mut peer) = pair(scene, PeerRole::Client)?;
-        let parts = peer.attributes().and(attribute(*flags, 222, value));
-        peer.announce(&parts, &[target()]);
-        witness.settle(&mut peer)?;
-        let route = witness.route(&target())?;
-        let found = route.attribute(222).map(|found| (found.flags & 0xe0, found.value.as_slice()));
-        check(found == Some((0xe0, *value)), || format!("{found:02x?}"))
-    })
+    play(
+        "rfc7606::unknown_attributes",
+        rows,
+        |row| row.0.to_owned(),
+        |scene, (_, flags, value)| {
+            let (mut witness, mut peer) = pair(scene, PeerRole::Client)?;
+            let parts = peer.attributes().and(attribute(*flags, 222, value));
+            peer.announce(&parts, &[target()]);
+            witness.settle(&mut peer)?;
+            let route = witness.route(&target())?;
+            let found = route
+                .attribute(222)
+                .map(|found| (found.flags & 0xe0, found.value.as_slice()));
+            check(found == Some((0xe0, *value)), || format!("{found:02x?}"))
+        },
+    )
 }
 
 /// Of an attribute that is there twice, the first counts (§3 g).
@@ -265,19 +296,36 @@ fn unknown_attributes_travel_with_the_partial_bit() -> Result<()> {
 fn the_first_of_two_counts() -> Result<()> {
     let rows: &[(&str, Vec<u8>, Vec<u8>)] = &[
         ("MED", octets::med(5), octets::med(9)),
-        ("COMMUNITIES", octets::communities(&[7]), octets::communities(&[8])),
-        ("ORIGINATOR_ID", octets::originator_id(Ipv4Addr::new(1, 1, 1, 1)), octets::originator_id(Ipv4Addr::new(2, 2, 2, 2))),
-        ("unknown", attribute(0xc0, 222, &[1]), attribute(0xc0, 222, &[2])),
+        (
+            "COMMUNITIES",
+            octets::communities(&[7]),
+            octets::communities(&[8]),
+        ),
+        (
+            "ORIGINATOR_ID",
+            octets::originator_id(Ipv4Addr::new(1, 1, 1, 1)),
+            octets::originator_id(Ipv4Addr::new(2, 2, 2, 2)),
+        ),
+        (
+            "unknown",
+            attribute(0xc0, 222, &[1]),
+            attribute(0xc0, 222, &[2]),
+        ),
     ];
-    play("rfc7606::the_first_of_two", rows, |row| row.0.to_owned(), |scene, (_, first, second)| {
-        let (mut witness, mut peer) = pair(scene, PeerRole::Client)?;
-        let parts = peer.attributes().and(first.clone()).and(second.clone());
-        peer.announce(&parts, &[target()]);
-        witness.settle(&mut peer)?;
-        let route = witness.route(&target())?;
-        let value = route.value(first[1]);
-        check(value == Some(&first[3..]), || format!("{value:02x?}"))
-    })
+    play(
+        "rfc7606::the_first_of_two",
+        rows,
+        |row| row.0.to_owned(),
+        |scene, (_, first, second)| {
+            let (mut witness, mut peer) = pair(scene, PeerRole::Client)?;
+            let parts = peer.attributes().and(first.clone()).and(second.clone());
+            peer.announce(&parts, &[target()]);
+            witness.settle(&mut peer)?;
+            let route = witness.route(&target())?;
+            let value = route.value(first[1]);
+            check(value == Some(&first[3..]), || format!("{value:02x?}"))
+        },
+    )
 }
 
 /// A witness and a peer that has announced the target and a bystander.
@@ -301,7 +349,9 @@ fn judge(witness: &mut Peer, peer: &mut Peer, cost: Cost) -> Result<()> {
         return witness.wire.wait_no_route(&bystander(), LIMIT);
     }
     witness.settle(peer)?;
-    check(witness.wire.route(&bystander()).is_some(), || "the bystander is gone".to_owned())?;
+    check(witness.wire.route(&bystander()).is_some(), || {
+        "the bystander is gone".to_owned()
+    })?;
     let route = witness.wire.route(&target());
     match cost {
         Nothing => check(route.is_some(), || "the route is gone".to_owned()),
@@ -343,7 +393,13 @@ fn len(octets: &[u8]) -> u16 {
     u16::try_from(octets.len()).unwrap_or(u16::MAX)
 }
 
-fn body(withdrawn_len: u16, withdrawn: &[u8], attributes_len: u16, attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
+fn body(
+    withdrawn_len: u16,
+    withdrawn: &[u8],
+    attributes_len: u16,
+    attributes: &[u8],
+    nlri: &[u8],
+) -> Vec<u8> {
     let mut octets = withdrawn_len.to_be_bytes().to_vec();
     octets.extend(withdrawn);
     octets.extend(attributes_len.to_be_bytes());
@@ -351,4 +407,3 @@ fn body(withdrawn_len: u16, withdrawn: &[u8], attributes_len: u16, attributes: &
     octets.extend(nlri);
     octets
 }
-

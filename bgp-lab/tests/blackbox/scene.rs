@@ -144,7 +144,11 @@ pub(crate) fn play<T>(
     check(wrong.is_empty(), || {
         let count = wrong.len();
         let list = wrong.join("\n- ");
-        format!("{count} of {} rows:\n- {list}\nrouter:\n{}", rows.len(), scene.tail())
+        format!(
+            "{count} of {} rows:\n- {list}\nrouter:\n{}",
+            rows.len(),
+            scene.tail()
+        )
     })
 }
 
@@ -175,7 +179,8 @@ impl Peer {
 
     /// Withdraws IPv4 `prefix`.
     pub(crate) fn withdraw(&mut self, prefix: IpNet) {
-        self.wire.send(&octets::update(&octets::nlri([&prefix]), &[], &[]));
+        self.wire
+            .send(&octets::update(&octets::nlri([&prefix]), &[], &[]));
     }
 
     /// Waits for the route to `prefix`.
@@ -188,12 +193,16 @@ impl Peer {
     pub(crate) fn settle(&mut self, other: &mut Self) -> Result<()> {
         let barrier = other.barrier();
         other.announce_plain(barrier);
-        self.wire.wait(&format!("the barrier {barrier} of {}", other.address), LIMIT, |wire| {
-            if other.wire.is_closed() || other.wire.refusal().is_some() {
-                return Err(format!("its sender {}", other.wire.story()));
-            }
-            wire.route(&barrier).map(drop).ok_or_else(|| wire.story())
-        })?;
+        self.wire.wait(
+            &format!("the barrier {barrier} of {}", other.address),
+            LIMIT,
+            |wire| {
+                if other.wire.is_closed() || other.wire.refusal().is_some() {
+                    return Err(format!("its sender {}", other.wire.story()));
+                }
+                wire.route(&barrier).map(drop).ok_or_else(|| wire.story())
+            },
+        )?;
         other.withdraw(barrier);
         self.wire.wait_no_route(&barrier, LIMIT)
     }
@@ -270,7 +279,8 @@ impl Parts {
 
 /// Parses a prefix that a table spells out.
 pub(crate) fn prefix(text: &str) -> IpNet {
-    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// The second octet of the addresses of peers in `role`.
@@ -284,7 +294,11 @@ pub(crate) fn second_octet(role: PeerRole) -> u8 {
 
 /// The AS of peers in `role`.
 pub(crate) fn asn(role: PeerRole) -> u32 {
-    if role.is_internal() { ASN } else { EXTERNAL_ASN }
+    if role.is_internal() {
+        ASN
+    } else {
+        EXTERNAL_ASN
+    }
 }
 
 fn setup() -> Setup {

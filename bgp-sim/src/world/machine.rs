@@ -25,8 +25,6 @@ pub(super) struct Machine {
     pub(super) dark: bool,
     /// How the process ended last.
     pub(super) stopped: Option<Stopping>,
-    /// When it started, if it said that it follows one that ended silently.
-    pub(super) restarted: Option<Instant>,
     /// The process does nothing before.
     pub(super) frozen_until: Instant,
     /// Which port each connection of the speaker is.
@@ -70,7 +68,9 @@ impl Machine {
             _ => (now, 0),
         };
         if self.at_once.1 > MAX_WAKES_AT_ONCE {
-            return Err(format!("a speaker spins: it asks again and again for {asked:?}"));
+            return Err(format!(
+                "a speaker spins: it asks again and again for {asked:?}"
+            ));
         }
         Ok(())
     }

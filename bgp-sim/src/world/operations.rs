@@ -105,9 +105,9 @@ impl World {
             Operation::Reset { session, side }
             | Operation::Enable { session, side, .. }
             | Operation::Refresh { session, side, .. } => Some(self.ends_of(*session)[*side]),
-            Operation::NextHop { .. } => (0..REFLECTORS).max_by_key(|host| {
-                self.machines[*host].frozen_until
-            }),
+            Operation::NextHop { .. } => {
+                (0..REFLECTORS).max_by_key(|host| self.machines[*host].frozen_until)
+            }
             Operation::Stop { .. }
             | Operation::Start { .. }
             | Operation::Freeze { .. }
@@ -159,7 +159,6 @@ impl World {
         machine.dark = false;
         machine.frozen_until = Instant::ZERO;
         let now = self.now;
-        machine.restarted = config.router.restarting.then_some(now);
         let mut speaker = Speaker::new(config, now, self.rng.next_u64())
             .map_err(|error| format!("{}: {error}", self.name(host)))?;
         if host < REFLECTORS {
@@ -188,7 +187,10 @@ impl World {
         if let Some(stop) = stop {
             self.tell(host, |speaker| speaker.stop(now, &stop))?;
             if let Some(connection) = self.machines[host].ports.keys().next() {
-                return Err(format!("{}: stopped, {connection} is open", self.name(host)));
+                return Err(format!(
+                    "{}: stopped, {connection} is open",
+                    self.name(host)
+                ));
             }
         }
         self.hang_up(host, how == Stopping::PowerLoss);

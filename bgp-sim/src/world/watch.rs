@@ -4,12 +4,11 @@
 //! malformed message, a faulty attribute, a refused OPEN. Others happen only when something was
 //! broken: in a run without faults, and after quiet, no session goes down.
 
-use super::{Fault, MAX_LATENESS, World};
-use bgp_core::family::{Family, FamilySet};
+use super::{Fault, World};
 use bgp_core::session::{DownReason, Note};
-use bgp_core::speaker::{DEFERRAL, Event};
+use bgp_core::speaker::Event;
 use bgp_core::time::Duration;
-use bgp_core::wire::{Context, HEADER_LEN, MAX_EXTENDED_LEN, Message, NotificationError, decode, frame};
+use bgp_core::wire::{Cease, HEADER_LEN, NotificationError};
 use bytes::Bytes;
 
 /// Every speaker is asked for its invariants this often; a small one after every step.
@@ -51,7 +50,7 @@ impl World {
                     return Err(self.fault(host, event, "was not up"));
                 }
                 self.watch_reason(host, event, reason)?;
-                if self.calm || !self.scenario.faults {
+                if self.calm || !(self.scenario.faults || is_collision(reason)) {
                     return Err(self.fault(host, event, "though nothing was broken"));
                 }
             }
@@ -98,17 +97,7 @@ impl World {
         if !self.calm {
             return Ok(());
         }
-        // After a restart End-of-RIB may have been held back until now.
-        let restarted = self.machines[host].restarted;
-        let may_end = restarted.is_some_and(|at| self.now <= at + DEFERRAL + MAX_LATENESS);
-        let allowed = |message: &Bytes| match said(message) {
-            Some(Message::Keepalive) => true,
-            Some(Message::Update(update)) => update.end_of_rib.is_some() && may_end,
-            Some(Message::Open(_) | Message::Notification(_) | Message::RouteRefresh(_)) | None => {
-                false
-            }
-        };
-        match messages.iter().find(|message| !allowed(message)) {
+        match messages.iter().find(|message| !is_keepalive(message)) {
             Some(message) => Err(format!(
                 "{} sends after quiet: {:02x?}",
                 self.name(host),
@@ -177,7 +166,23 @@ impl World {
         if self.network.waiting() > 0 || self.network.iter().any(blocked) {
             return Some("octets are under way".to_owned());
         }
-        None
+        (0..self.machines.len()).find_map(|host| self.behind(host))
+    }
+
+    /// A peer to which not everything has been said, End-of-RIB included, or whose earlier routes
+    /// are still kept (RFC 4724 §4.2).
+    fn behind(&self, host: usize) -> Option<String> {
+        let views = self.speaker(host)?.peers(self.now);
+        if let Some(view) = views.iter().find(|view| view.keeps.is_some()) {
+            return Some(format!("{} keeps routes of {}", self.name(host), view.name));
+        }
+        views.iter().find_map(|view| {
+            let tables = &view.routes.as_ref()?.tables;
+            let mut tables = tables.iter().filter_map(|(_, table)| table.as_ref());
+            tables
+                .any(|table| table.behind > 0 || !table.end_of_rib)
+                .then(|| format!("{} has not told {} everything", self.name(host), view.name))
+        })
     }
 
     /// A session with a host that does not run: its hold timer has still to notice.
@@ -194,6 +199,16 @@ impl World {
         }
         None
     }
+}
+
+/// Whether a session that was up on one side only ended because the other side chose the other
+/// connection. It chooses when it reads the second OPEN; this side may have read a KEEPALIVE on
+/// the first connection by then (RFC 4271 §6.8).
+fn is_collision(reason: &DownReason) -> bool {
+    let DownReason::NotificationReceived(notification) = reason else {
+        return false;
+    };
+    notification.error == NotificationError::Cease(Cease::ConnectionCollisionResolution)
 }
 
 /// Whether a session between two speakers that follow the RFCs can end so.
@@ -230,18 +245,4 @@ fn is_possible(reason: &DownReason) -> bool {
 
 fn is_keepalive(message: &Bytes) -> bool {
     message.len() == HEADER_LEN
-}
-
-/// What a message says, read as any internal peer reads it.
-fn said(message: &Bytes) -> Option<Message> {
-    let context = Context {
-        internal: true,
-        four_octet_as: true,
-        families: Family::ALL.into_iter().collect(),
-        add_path: FamilySet::EMPTY,
-        extended_next_hop: FamilySet::EMPTY,
-        max_len: MAX_EXTENDED_LEN,
-    };
-    let frame = frame(message, MAX_EXTENDED_LEN).ok().flatten()?;
-    decode(&frame, &context).ok()
 }
