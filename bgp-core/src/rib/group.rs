@@ -70,15 +70,13 @@ use super::export::{self, ExportProfile, Refusal, Route};
 use super::ids::{AttributesId, PrefixId, Serial};
 use super::log::Log;
 use super::peers::PeerSlot;
-use super::readers::{
-    EndOfRib, FROM_NOTHING, FROM_REFRESH, Goal, LOG_START, Reader, Readers, Refresh,
-};
+use super::readers::{EndOfRib, FROM_NOTHING, Goal, LOG_START, Reader, Readers, Refresh};
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Tombstones that a group keeps for its slowest readers, at least. At the limit the readers that
 /// are furthest back are given up.
-pub const MAX_TOMBSTONES: usize = 1 << 20;
+pub const MAX_TOMBSTONES: usize = 1 << 18;
 
 /// One read goes through at most this many chunks; then the others have their turn.
 pub const MAX_CHUNKS_PER_READ: usize = 4;
@@ -503,11 +501,7 @@ impl Group {
     /// The chunk that begins at `start`, as old as a reader with this `floor` may take it.
     fn chunk_at(&mut self, start: u64, floor: u64, words: &Words<'_>) -> Arc<Chunk> {
         let oldest = self.purged.max(floor);
-        let tail = self.tail;
-        let usable = |chunk: &Chunk| {
-            chunk.encoded_tail >= oldest && (start > FROM_REFRESH || !chunk.is_stale(tail))
-        };
-        if let Some(chunk) = self.cache.get(start).filter(|chunk| usable(chunk)) {
+        if let Some(chunk) = self.cache.get(start, oldest, self.tail) {
             return Arc::clone(chunk);
         }
         let chunk = Arc::new(Chunk::encode(self, start, words));
@@ -542,8 +536,8 @@ impl Group {
         false
     }
 
-    /// Gives up the readers that hold back more tombstones than there may be; adds them to
-    /// `lost`.
+    /// Gives up the readers that hold back more tombstones than there may be, and adds them to
+    /// `lost`. To be called when [`Group::purge`] has nothing more to do.
     pub(super) fn give_up_laggards(&mut self, lost: &mut Vec<PeerSlot>) {
         if self.tombstones.live() <= MAX_TOMBSTONES.max(2 * self.peak) {
             return;

@@ -485,10 +485,14 @@ impl Table {
     pub(super) fn purge(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         let (mut purged, mut lost, mut more) = (Vec::new(), Vec::new(), false);
         for group in self.groups.iter_mut().flatten() {
-            more |= group.purge(budget, &mut purged);
             let before = lost.len();
-            group.give_up_laggards(&mut lost);
-            more |= lost.len() > before;
+            if !group.purge(budget, &mut purged) {
+                // What is left is left because somebody holds it.
+                group.give_up_laggards(&mut lost);
+                more |= lost.len() > before;
+            } else {
+                more = true;
+            }
         }
         shared.laggards.extend(lost);
         self.release_all(purged);

@@ -28,6 +28,19 @@ const MAX_LOOKED_AT: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cursor(u32);
 
+impl From<u32> for Cursor {
+    /// The cursor that [`u32::from`] gave the number of, to keep it as text.
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl From<Cursor> for u32 {
+    fn from(cursor: Cursor) -> Self {
+        cursor.0
+    }
+}
+
 /// A part of a long answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page<T> {
@@ -265,31 +278,50 @@ impl Rib {
         from: Option<Cursor>,
         limit: usize,
     ) -> Page<AnnouncedView> {
-        let table = &self.tables[family];
-        let facts = self
-            .shared
-            .peers
-            .get(slot)
-            .and_then(|peer| peer.facts.as_ref());
-        let Some(facts) = facts.filter(|facts| facts.families.contains(family)) else {
+        let Some(profile) = self.profile_of(slot, family) else {
             return Page {
                 items: Vec::new(),
                 next: None,
             };
         };
-        let profile = facts.profile(family, &self.shared.settings);
+        let table = &self.tables[family];
         self.page(table, from, limit, |prefix| {
-            let best = table.routes.best(prefix).filter(|best| best.peer != slot)?;
-            let route = table
-                .routes
-                .route(best, &self.shared.peers, &self.shared.attributes)?;
-            let exported = export::export(&profile, &route).ok()?;
-            Some(AnnouncedView {
-                prefix: route.prefix,
-                peer: self.peer_of(best),
-                attributes: exported.attributes,
-                next_hop: exported.next_hop,
-            })
+            self.announced_by(table, &profile, slot, prefix)
+        })
+    }
+
+    /// What a session ought to have been told of one prefix; `None` for nothing.
+    pub fn announced_to(&self, slot: PeerSlot, prefix: &IpNet) -> Option<AnnouncedView> {
+        let profile = self.profile_of(slot, family_of(prefix))?;
+        let table = &self.tables[family_of(prefix)];
+        let prefix = table.routes.prefixes.find(prefix)?;
+        self.announced_by(table, &profile, slot, prefix)
+    }
+
+    fn profile_of(&self, slot: PeerSlot, family: Family) -> Option<ExportProfile> {
+        let facts = self.shared.peers.get(slot)?.facts.as_ref()?;
+        let settings = &self.shared.settings;
+        let carried = facts.families.contains(family);
+        carried.then(|| facts.profile(family, settings))
+    }
+
+    fn announced_by(
+        &self,
+        table: &Table,
+        profile: &ExportProfile,
+        slot: PeerSlot,
+        prefix: PrefixId,
+    ) -> Option<AnnouncedView> {
+        let best = table.routes.best(prefix).filter(|best| best.peer != slot)?;
+        let route = table
+            .routes
+            .route(best, &self.shared.peers, &self.shared.attributes)?;
+        let exported = export::export(profile, &route).ok()?;
+        Some(AnnouncedView {
+            prefix: route.prefix,
+            peer: self.peer_of(best),
+            attributes: exported.attributes,
+            next_hop: exported.next_hop,
         })
     }
 

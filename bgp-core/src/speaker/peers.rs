@@ -6,7 +6,7 @@
 use crate::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
 use crate::rib::PeerSlot;
 use crate::rng::Rng;
-use crate::session::{DownReason, Session, SessionSettings};
+use crate::session::{Session, SessionSettings};
 use crate::time::Instant;
 use crate::types::{ConnectionId, PeerId};
 use crate::wire::{GracefulRestart, Handling};
@@ -33,8 +33,6 @@ pub(super) struct PeerEntry {
     pub(super) slot: Option<PeerSlot>,
     /// Since when the session has been established.
     pub(super) established_at: Option<Instant>,
-    /// When and why the session last ended.
-    pub(super) last_down: Option<(Instant, DownReason)>,
     /// How many sessions have been established so far.
     pub(super) sessions: u64,
     /// Kinds of attribute fault already told in this session.
@@ -135,7 +133,6 @@ impl PeerTable {
             session: Session::new(settings, self.rng.fork()),
             slot: None,
             established_at: None,
-            last_down: None,
             sessions: 0,
             faults_told: BTreeSet::new(),
             graceful: None,

@@ -192,7 +192,6 @@ impl Speaker {
             return;
         };
         entry.established_at = None;
-        entry.last_down = Some((now, reason.clone()));
         let peer = entry.name.clone();
         let graceful = entry.graceful.take();
         let both_say_n = graceful.as_ref().is_some_and(|theirs| theirs.notification);

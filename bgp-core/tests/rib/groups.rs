@@ -91,7 +91,7 @@ fn facts_of(n: u32, time: u64) -> PeerFacts {
     };
     let mut facts = facts(n, role);
     facts.router_id = session_id(n, time);
-    facts.enhanced_refresh = n % 2 == 0;
+    facts.enhanced_refresh = n.is_multiple_of(2);
     if n == 3 {
         facts.send_limit = MAX_EXTENDED_LEN;
     }
@@ -206,7 +206,9 @@ impl Run {
             }
             Step::Refresh(n) => {
                 if let Some(client) = self.lab.clients.get(&n) {
-                    Family::ALL.map(|family| self.lab.rib.refresh(client.slot, family));
+                    for family in Family::ALL {
+                        self.lab.rib.refresh(client.slot, family);
+                    }
                 }
             }
             Step::Hold(hold) => self.lab.rib.hold_end_of_rib(hold),
@@ -271,7 +273,7 @@ impl Run {
         let peers: Vec<u32> = self.lab.clients.keys().copied().collect();
         peers.into_iter().for_each(|n| self.lab.down(n));
         for n in 0..PREFIXES + 6 {
-            self.lab.rib.withdraw(Run::prefixes(n, 1)[0]);
+            self.lab.rib.withdraw(Self::prefixes(n, 1)[0]);
         }
         self.lab.quiet();
         let counts = self.lab.rib.counts();
@@ -296,6 +298,8 @@ fn run(steps: impl IntoIterator<Item = Step>) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
+        // Each runs hundreds of steps. For campaigns: PROPTEST_CASES=100000.
+        cases: ProptestConfig::default().cases / 4,
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
     })]

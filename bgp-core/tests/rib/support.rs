@@ -16,14 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-pub const OUR_AS: Asn = Asn(64_512);
-pub const OUR_ID: RouterId = RouterId(Ipv4Addr::new(10, 255, 0, 1));
-pub const OUR_CLUSTER: ClusterId = ClusterId(Ipv4Addr::new(10, 255, 0, 2));
-pub const OUR_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-pub const V4: Family = Family::Ipv4Unicast;
-pub const V6: Family = Family::Ipv6Unicast;
+pub(crate) const OUR_AS: Asn = Asn(64_512);
+pub(crate) const OUR_ID: RouterId = RouterId(Ipv4Addr::new(10, 255, 0, 1));
+pub(crate) const OUR_CLUSTER: ClusterId = ClusterId(Ipv4Addr::new(10, 255, 0, 2));
+pub(crate) const OUR_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const V4: Family = Family::Ipv4Unicast;
+pub(crate) const V6: Family = Family::Ipv6Unicast;
 
-pub fn settings() -> RibSettings {
+pub(crate) fn settings() -> RibSettings {
     RibSettings {
         asn: OUR_AS,
         router_id: OUR_ID,
@@ -33,12 +33,12 @@ pub fn settings() -> RibSettings {
     }
 }
 
-pub fn net(text: &str) -> IpNet {
+pub(crate) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
 /// One of many prefixes of a family.
-pub fn nth_net(family: Family, n: u32) -> IpNet {
+pub(crate) fn nth_net(family: Family, n: u32) -> IpNet {
     match family {
         Family::Ipv4Unicast => IpNet::new(Ipv4Addr::from(0x0a00_0000 + (n << 6)).into(), 26),
         Family::Ipv6Unicast => {
@@ -50,12 +50,12 @@ pub fn nth_net(family: Family, n: u32) -> IpNet {
 }
 
 /// Peer `n`: its router id is its address.
-pub fn router_id(n: u32) -> RouterId {
+pub(crate) fn router_id(n: u32) -> RouterId {
     RouterId(Ipv4Addr::from(0x0a01_0000 + n))
 }
 
 /// What peer `n` announces as next hop.
-pub fn next_hop(family: Family, n: u32) -> NextHop {
+pub(crate) fn next_hop(family: Family, n: u32) -> NextHop {
     match family {
         Family::Ipv4Unicast => NextHop::V4(router_id(n).0),
         Family::Ipv6Unicast => NextHop::V6 {
@@ -66,7 +66,7 @@ pub fn next_hop(family: Family, n: u32) -> NextHop {
 }
 
 /// The facts of peer `n`: four-octet AS numbers, short messages, every policy accepts.
-pub fn facts(n: u32, role: PeerRole) -> PeerFacts {
+pub(crate) fn facts(n: u32, role: PeerRole) -> PeerFacts {
     let asn = match role {
         PeerRole::Client | PeerRole::NonClient => OUR_AS,
         PeerRole::External => Asn(65_000 + n),
@@ -93,21 +93,24 @@ pub fn facts(n: u32, role: PeerRole) -> PeerFacts {
 }
 
 /// Facts whose settings are changed a little.
-pub fn with_settings(mut facts: PeerFacts, change: impl FnOnce(&mut PeerSettings)) -> PeerFacts {
+pub(crate) fn with_settings(
+    mut facts: PeerFacts,
+    change: impl FnOnce(&mut PeerSettings),
+) -> PeerFacts {
     change(Arc::make_mut(&mut facts.settings));
     facts
 }
 
-pub fn path(numbers: &[u32]) -> AsPath {
+pub(crate) fn path(numbers: &[u32]) -> AsPath {
     AsPath::sequence(numbers.iter().copied().map(Asn))
 }
 
 /// What a peer believes about a prefix.
-pub type Believed = (PathAttributes, NextHop);
+pub(crate) type Believed = (PathAttributes, NextHop);
 
 /// What a client heard, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Heard {
+pub(crate) enum Heard {
     Announce(IpNet),
     Withdraw(IpNet),
     EndOfRib(Family),
@@ -115,7 +118,7 @@ pub enum Heard {
 }
 
 /// A peer that keeps what it is told.
-pub struct Client {
+pub(crate) struct Client {
     pub slot: PeerSlot,
     pub facts: PeerFacts,
     pub routes: BTreeMap<IpNet, Believed>,
@@ -128,7 +131,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(rib: &mut Rib, facts: PeerFacts) -> Self {
+    pub(crate) fn new(rib: &mut Rib, facts: PeerFacts) -> Self {
         let slot = rib.peer_up(facts.clone()).expect("a free slot");
         Self {
             slot,
@@ -143,14 +146,14 @@ impl Client {
     }
 
     /// Takes what the RIB has for it, at most about `budget` octets. Says whether there is more.
-    pub fn read(&mut self, rib: &mut Rib, budget: usize) -> bool {
+    pub(crate) fn read(&mut self, rib: &mut Rib, budget: usize) -> bool {
         let mut out = Vec::new();
         let more = rib.transmit(self.slot, budget, &mut out);
         out.iter().for_each(|bytes| self.receive(bytes));
         more
     }
 
-    pub fn read_all(&mut self, rib: &mut Rib) {
+    pub(crate) fn read_all(&mut self, rib: &mut Rib) {
         while self.read(rib, 10_000) {}
     }
 
@@ -237,7 +240,7 @@ impl Client {
     }
 
     /// What the RIB's slow path says that this client should believe.
-    pub fn should_believe(&self, rib: &Rib) -> BTreeMap<IpNet, Believed> {
+    pub(crate) fn should_believe(&self, rib: &Rib) -> BTreeMap<IpNet, Believed> {
         let views = Family::ALL
             .into_iter()
             .flat_map(|family| adj_rib_out(rib, self.slot, family));
@@ -246,13 +249,13 @@ impl Client {
             .collect()
     }
 
-    pub fn announced(&self) -> Vec<IpNet> {
+    pub(crate) fn announced(&self) -> Vec<IpNet> {
         self.routes.keys().copied().collect()
     }
 }
 
 /// All pages.
-pub fn adj_rib_out(rib: &Rib, slot: PeerSlot, family: Family) -> Vec<AnnouncedView> {
+pub(crate) fn adj_rib_out(rib: &Rib, slot: PeerSlot, family: Family) -> Vec<AnnouncedView> {
     let (mut views, mut from) = (Vec::new(), None);
     loop {
         let page = rib.adj_rib_out(slot, family, from, 7);
@@ -265,7 +268,7 @@ pub fn adj_rib_out(rib: &Rib, slot: PeerSlot, family: Family) -> Vec<AnnouncedVi
 }
 
 /// All pages.
-pub fn adj_rib_in(rib: &Rib, slot: PeerSlot, family: Family) -> Vec<PathView> {
+pub(crate) fn adj_rib_in(rib: &Rib, slot: PeerSlot, family: Family) -> Vec<PathView> {
     let (mut views, mut from) = (Vec::new(), None);
     loop {
         let page = rib.adj_rib_in(slot, family, from, 7);
@@ -278,7 +281,11 @@ pub fn adj_rib_in(rib: &Rib, slot: PeerSlot, family: Family) -> Vec<PathView> {
 }
 
 /// An UPDATE that announces.
-pub fn announce(attributes: &PathAttributes, next_hop: NextHop, prefixes: &[IpNet]) -> Update {
+pub(crate) fn announce(
+    attributes: &PathAttributes,
+    next_hop: NextHop,
+    prefixes: &[IpNet],
+) -> Update {
     let mut update = Update {
         attributes: attributes.clone(),
         ..Update::default()
@@ -297,7 +304,7 @@ pub fn announce(attributes: &PathAttributes, next_hop: NextHop, prefixes: &[IpNe
 }
 
 /// An UPDATE that withdraws.
-pub fn withdraw(prefixes: &[IpNet]) -> Update {
+pub(crate) fn withdraw(prefixes: &[IpNet]) -> Update {
     let mut update = Update::default();
     for family in Family::ALL {
         let nlri = of_family(family, prefixes);
@@ -314,17 +321,17 @@ fn of_family(family: Family, prefixes: &[IpNet]) -> Vec<Nlri> {
 }
 
 /// A RIB and its clients, by peer number.
-pub struct Lab {
+pub(crate) struct Lab {
     pub rib: Rib,
     pub clients: BTreeMap<u32, Client>,
 }
 
 impl Lab {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(settings())
     }
 
-    pub fn with(settings: RibSettings) -> Self {
+    pub(crate) fn with(settings: RibSettings) -> Self {
         Self {
             rib: Rib::new(settings),
             clients: BTreeMap::new(),
@@ -332,25 +339,25 @@ impl Lab {
     }
 
     /// Brings peers up.
-    pub fn up(&mut self, facts: PeerFacts) -> &mut Client {
+    pub(crate) fn up(&mut self, facts: PeerFacts) -> &mut Client {
         let n = facts.peer.0;
         let client = Client::new(&mut self.rib, facts);
         self.clients.insert(n, client);
         self.client(n)
     }
 
-    pub fn down(&mut self, n: u32) {
+    pub(crate) fn down(&mut self, n: u32) {
         if let Some(client) = self.clients.remove(&n) {
             self.rib.peer_down(client.slot, FamilySet::EMPTY);
         }
     }
 
-    pub fn client(&mut self, n: u32) -> &mut Client {
+    pub(crate) fn client(&mut self, n: u32) -> &mut Client {
         self.clients.get_mut(&n).expect("a client that is up")
     }
 
     /// Peer `n` announces prefixes with its own next hop.
-    pub fn say(
+    pub(crate) fn say(
         &mut self,
         n: u32,
         attributes: &PathAttributes,
@@ -371,17 +378,17 @@ impl Lab {
         summary
     }
 
-    pub fn unsay(&mut self, n: u32, prefixes: &[IpNet]) -> UpdateSummary {
+    pub(crate) fn unsay(&mut self, n: u32, prefixes: &[IpNet]) -> UpdateSummary {
         self.update(n, &withdraw(prefixes))
     }
 
-    pub fn update(&mut self, n: u32, update: &Update) -> UpdateSummary {
+    pub(crate) fn update(&mut self, n: u32, update: &Update) -> UpdateSummary {
         let slot = self.client(n).slot;
         self.rib.update(slot, update)
     }
 
     /// Lets everything happen that is due, without a word being read.
-    pub fn work(&mut self) {
+    pub(crate) fn work(&mut self) {
         while self.rib.work(100) {}
         if self.rib.unsettled() {
             self.rib.settle();
@@ -390,7 +397,7 @@ impl Lab {
 
     /// Lets everybody read what there is for them, until there is nothing more; checks the
     /// invariants.
-    pub fn quiet(&mut self) {
+    pub(crate) fn quiet(&mut self) {
         loop {
             self.work();
             self.rib.check().unwrap();
@@ -406,7 +413,7 @@ impl Lab {
     }
 
     /// All quiet, and everybody believes what it should.
-    pub fn converge(&mut self) {
+    pub(crate) fn converge(&mut self) {
         self.quiet();
         self.rib.check().unwrap();
         for (n, client) in &self.clients {

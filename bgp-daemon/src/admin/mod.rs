@@ -30,6 +30,7 @@ mod problem;
 mod questions;
 pub mod socket;
 pub mod view;
+mod words;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -79,8 +80,12 @@ pub struct Facts {
     pub started: std::time::Instant,
 }
 
-/// Serves the API on `listener` until the future is dropped.
-pub async fn serve(listener: socket::Listener, api: Api) {
+/// Serves the API on `listener` until `end`, and what has been asked by then.
+pub async fn serve(
+    listener: socket::Listener,
+    api: Api,
+    end: impl Future<Output = ()> + Send + 'static,
+) {
     let router = Router::new()
         .route("/v1/status", get(questions::status))
         .route("/v1/peers", get(questions::peers))
@@ -93,8 +98,10 @@ pub async fn serve(listener: socket::Listener, api: Api) {
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(api);
-    // It never returns: our listener takes care of its own errors.
-    let _ = axum::serve(listener, router).await;
+    // It gives no error: our listener takes care of its own.
+    let _ = axum::serve(listener, router)
+        .with_graceful_shutdown(end)
+        .await;
 }
 
 impl Api {

@@ -53,7 +53,10 @@ fn refresh(speaker: &mut Speaker, now: Instant, peer: &str) -> Result<String, Co
     let known = speaker.peer(now, peer);
     let negotiated = known.and_then(|view| view.negotiated);
     let families = negotiated.map(|negotiated| negotiated.families);
-    let asked: Vec<Family> = families.into_iter().flat_map(|set| set.iter().collect::<Vec<_>>()).collect();
+    let asked: Vec<Family> = families
+        .into_iter()
+        .flat_map(|set| set.iter().collect::<Vec<_>>())
+        .collect();
     if asked.is_empty() {
         // Nothing to ask for: the engine says why.
         speaker.request_refresh(now, peer, Family::Ipv4Unicast)?;

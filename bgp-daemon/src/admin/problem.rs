@@ -39,7 +39,11 @@ impl Failure {
 
     pub(super) fn engine_ended() -> Self {
         let advice = "the daemon is about to end; see its log";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the engine has ended", advice)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the engine has ended",
+            advice,
+        )
     }
 
     pub(super) fn engine_busy() -> Self {
@@ -52,13 +56,17 @@ impl Failure {
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         let (status, advice) = match &error {
-            CommandError::UnknownPeer(_) => (StatusCode::NOT_FOUND, "`bgpctl peers` lists them all"),
-            CommandError::NotEstablished(_) => {
-                (StatusCode::CONFLICT, "`bgpctl peer NAME` says why it is down")
+            CommandError::UnknownPeer(_) => {
+                (StatusCode::NOT_FOUND, "`bgpctl peers` lists them all")
             }
-            CommandError::NotNegotiated { .. } => {
-                (StatusCode::CONFLICT, "`bgpctl peer NAME` says what was negotiated")
-            }
+            CommandError::NotEstablished(_) => (
+                StatusCode::CONFLICT,
+                "`bgpctl peer NAME` says why it is down",
+            ),
+            CommandError::NotNegotiated { .. } => (
+                StatusCode::CONFLICT,
+                "`bgpctl peer NAME` says what was negotiated",
+            ),
         };
         Self::new(status, error.to_string(), advice)
     }
@@ -77,7 +85,10 @@ impl From<Complaint> for Failure {
 
 impl From<QueryRejection> for Failure {
     fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request(rejection.body_text(), "see docs/bgpctl.md for the parameters")
+        Self::bad_request(
+            rejection.body_text(),
+            "see docs/bgpctl.md for the parameters",
+        )
     }
 }
 
@@ -96,10 +107,17 @@ impl IntoResponse for Failure {
 }
 
 pub(super) async fn no_such_page() -> Failure {
-    Failure::not_found("there is nothing here", "see docs/bgpctl.md for what there is")
+    Failure::not_found(
+        "there is nothing here",
+        "see docs/bgpctl.md for what there is",
+    )
 }
 
 pub(super) async fn wrong_method() -> Failure {
     let advice = "questions are asked with GET, orders given with POST";
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method", advice)
+    Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "not with this method",
+        advice,
+    )
 }

@@ -44,7 +44,9 @@ pub(super) async fn peers(
     let Query(query) = query?;
     let limit = page_size(query.limit);
     let from = query.cursor.map_or(PeerId(0), PeerId);
-    let peers = api.ask(move |speaker, now| speaker.peers_from(now, from, limit)).await?;
+    let peers = api
+        .ask(move |speaker, now| speaker.peers_from(now, from, limit))
+        .await?;
     let next = peers.last().filter(|_| peers.len() == limit);
     let next = next.map(|last| (last.id.0 + 1).to_string());
     let items = peers.iter().map(convert::peer_line).collect();
@@ -96,7 +98,10 @@ pub(super) async fn routes(
         (None, Some(peer)) => Table::Advertised(peer),
         (Some(_), Some(_)) => {
             let advice = "ask for one of them";
-            return Err(Failure::bad_request("received and advertised at once", advice));
+            return Err(Failure::bad_request(
+                "received and advertised at once",
+                advice,
+            ));
         }
     };
     let first = within.map_or(Family::Ipv4Unicast, |prefix| family_of(&prefix));
@@ -111,8 +116,8 @@ pub(super) async fn routes(
         items.retain(|(prefix, _)| within.contains(prefix));
     }
     // The IPv6 table follows the IPv4 one, unless one family alone was asked for.
-    let next_family = (family == Family::Ipv4Unicast && within.is_none())
-        .then_some((Family::Ipv6Unicast, None));
+    let next_family =
+        (family == Family::Ipv4Unicast && within.is_none()).then_some((Family::Ipv6Unicast, None));
     let next = next.map(|at| (family, Some(at))).or(next_family);
     Ok(Json(Page {
         items: items.into_iter().map(|(_, route)| route).collect(),
@@ -211,7 +216,10 @@ fn explain_in(
     };
     Ok(Explanation {
         prefix: prefix.to_string(),
-        paths: paths.iter().map(|path| convert::path(speaker, path)).collect(),
+        paths: paths
+            .iter()
+            .map(|path| convert::path(speaker, path))
+            .collect(),
         advertised,
     })
 }
