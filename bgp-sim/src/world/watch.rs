@@ -7,7 +7,7 @@
 use super::{Fault, World};
 use bgp_core::rib::PeerSummary;
 use bgp_core::session::{DownReason, Note};
-use bgp_core::speaker::Event;
+use bgp_core::speaker::{Event, Wait};
 use bgp_core::time::Duration;
 use bgp_core::wire::{Cease, HEADER_LEN, NotificationError};
 use bytes::Bytes;
@@ -180,12 +180,17 @@ impl World {
         None
     }
 
-    /// A peer to which not everything has been said, End-of-RIB included, or whose earlier routes
-    /// are still kept (RFC 4724 §4.2).
+    /// Work that is left: a peer to which not everything has been said, End-of-RIB included, or
+    /// whose earlier routes are still kept (RFC 4724 §4.2) or being cleared away.
     fn behind(&self) -> Option<String> {
         (0..self.machines.len()).find_map(|host| {
             let name = self.name(host);
-            let views = self.speaker(host)?.peers(self.now);
+            let speaker = self.speaker(host)?;
+            let works = matches!(speaker.poll_timeout(), Some((_, Wait::Work | Wait::Settle)));
+            if works || speaker.counts().departed > 0 {
+                return Some(format!("{name} has work left"));
+            }
+            let views = speaker.peers(self.now);
             views.iter().find_map(|view| match &view.routes {
                 _ if view.keeps.is_some() => Some(format!("{name} keeps routes of {}", view.name)),
                 Some(routes) if !has_told_all(routes) => {
