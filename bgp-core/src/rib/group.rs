@@ -351,7 +351,8 @@ impl Group {
         let Some(reader) = source.and_then(|source| self.readers.of_session(source)) else {
             return false;
         };
-        if old.is_empty() {
+        // Nothing to forget, or it has been told already that there is no such route any more.
+        if old.is_empty() || (old.is_tombstone() && reader.progress() >= old.seq()) {
             return false;
         }
         old.source != source || (old.owed().is_some() && reader.progress() < old.seq())
