@@ -4,7 +4,7 @@ use bgp_core::config::MAX_HOST_NAME;
 use bgp_core::types::RouterId;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Facts about the host that fill in what a configuration leaves out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +39,15 @@ impl Host {
             name: name(),
         }
     }
+}
+
+/// All addresses of this host, of both families, at `port`.
+pub(crate) fn everywhere(port: u16) -> Vec<SocketAddr> {
+    let any = [
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    ];
+    any.map(|address| SocketAddr::new(address, port)).to_vec()
 }
 
 /// Global IPv4 addresses of interfaces that are up: interface number, interface name, address.

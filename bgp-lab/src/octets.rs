@@ -199,6 +199,25 @@ impl Open {
         body.extend(parameters);
         message(kind::OPEN, &body)
     }
+
+    /// The fixed fields, and the capabilities in the extended form (RFC 9072): both lengths 255,
+    /// then two octets of length for the whole and for each parameter.
+    pub fn encode_with_extended(&self, capabilities: &[u8]) -> Vec<u8> {
+        let length = |octets: &[u8]| {
+            u16::try_from(octets.len())
+                .unwrap_or(u16::MAX)
+                .to_be_bytes()
+        };
+        let mut parameter = vec![2];
+        parameter.extend(length(capabilities));
+        parameter.extend(capabilities);
+        let mut parameters = vec![255];
+        parameters.extend(length(&parameter));
+        parameters.extend(parameter);
+        let mut octets = self.encode_with(&parameters);
+        octets[HEADER_LEN + 9] = 255;
+        octets
+    }
 }
 
 /// Code, one octet of length, value: an optional parameter or a capability.

@@ -11,7 +11,7 @@ use bgp_core::prefix::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long one look at the socket may take.
@@ -272,6 +272,19 @@ impl WirePeer {
         }
     }
 
+    /// Says that nothing more will be sent, and still reads.
+    ///
+    /// # Errors
+    /// When the socket refuses for another reason than that the connection has ended.
+    pub fn finish(&mut self) -> Result<()> {
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != ErrorKind::NotConnected => {
+                Err(error).during(|| "finishing".to_owned())
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Ends the connection with a reset, without a word.
     pub fn abort(self) {
         // Without the option it is an ordinary close, which the router must bear as well.
@@ -284,10 +297,8 @@ impl WirePeer {
         match self.stream.read(&mut chunk) {
             Ok(0) => self.closed = true,
             Ok(length) => self.buffer.extend(chunk.iter().take(length)),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-                _ => self.closed = true,
-            },
+            Err(error) if is_passing(error.kind()) => {}
+            Err(_) => self.closed = true,
         }
         while let Some(message) = octets::take_message(&mut self.buffer).map_err(Error::Check)? {
             if message.kind == kind::UPDATE {
@@ -314,6 +325,16 @@ impl WirePeer {
         }
         self.ends_of_rib.extend(update.end_of_rib);
     }
+}
+
+/// Whether an error of the socket means no more than "not now".
+fn is_passing(kind: ErrorKind) -> bool {
+    [
+        ErrorKind::WouldBlock,
+        ErrorKind::TimedOut,
+        ErrorKind::Interrupted,
+    ]
+    .contains(&kind)
 }
 
 /// Waits for the router under test to connect.

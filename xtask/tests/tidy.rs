@@ -1,6 +1,8 @@
 //! Rules of the house that no compiler checks: dependency arrows, sizes, and documents that tell
 //! the truth.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

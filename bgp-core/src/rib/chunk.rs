@@ -61,6 +61,8 @@ enum Audience {
     AllBut(Serial),
     /// The one alone that said so, having been told before that another did.
     Only(Serial),
+    /// The one alone whose former session said so.
+    Returned(Serial),
 }
 
 impl Message {
@@ -73,6 +75,7 @@ impl Message {
                 source != serial && !(self.announces && Some(source) == former)
             }
             Audience::Only(source) => source == serial,
+            Audience::Returned(source) => Some(source) == former,
         }
     }
 }
@@ -109,10 +112,10 @@ impl Chunk {
         packer.finish(end, group.tail())
     }
 
-    /// Whether so much has changed since that readers at the beginning, who have everything to
-    /// read, are better served by encoding anew.
-    pub(super) fn is_stale(&self, tail: u64) -> bool {
-        const FEW: u64 = 64;
+    /// Whether so much has changed since that readers are better served by encoding anew. Who is
+    /// behind hears at most this many things that are no longer so.
+    fn is_stale(&self, tail: u64) -> bool {
+        const FEW: u64 = 256;
         tail - self.encoded_tail > FEW.max(self.entries as u64 / 8)
     }
 }
@@ -167,6 +170,9 @@ impl<'a> Packer<'a> {
         if let Some(owed) = entry.owed().filter(|_| !only_announce) {
             self.withdraw(Audience::Only(owed), nlri);
         }
+        if let Some(departed) = self.departed(prefix, entry).filter(|_| !only_announce) {
+            self.withdraw(Audience::Returned(departed), nlri);
+        }
         let audience = entry.source().map_or(Audience::All, Audience::AllBut);
         match entry
             .attributes()
@@ -178,6 +184,15 @@ impl<'a> Packer<'a> {
             }
             None => self.withdraw(audience, nlri),
         }
+    }
+
+    /// The source of a route whose session is gone. Its peer may be back, and have been told
+    /// before that another is the source: what comes back to it now is a withdraw.
+    fn departed(&self, prefix: PrefixId, entry: Entry) -> Option<Serial> {
+        let source = entry.source().filter(|_| !entry.is_tombstone())?;
+        let best = self.words.routes.best(prefix)?;
+        let peer = self.words.peers.get(best.peer)?;
+        (!peer.up && peer.serial == source).then_some(source)
     }
 
     fn withdraw(&mut self, audience: Audience, nlri: Nlri) {
@@ -314,9 +329,12 @@ pub(super) struct ChunkCache {
 }
 
 impl ChunkCache {
-    /// The chunk that begins at `start`.
-    pub(super) fn get(&self, start: u64) -> Option<&Arc<Chunk>> {
-        self.by_start.get(&start)
+    /// The chunk that begins at `start`, if it was encoded when the log had come to `oldest`, and
+    /// not long before `tail`.
+    pub(super) fn get(&self, start: u64, oldest: u64, tail: u64) -> Option<&Arc<Chunk>> {
+        self.by_start
+            .get(&start)
+            .filter(|chunk| chunk.encoded_tail >= oldest && !chunk.is_stale(tail))
     }
 
     /// The octets of all chunks kept.
@@ -324,22 +342,27 @@ impl ChunkCache {
         self.bytes
     }
 
-    /// Keeps a chunk, in place of another with the same beginning.
+    /// Keeps a chunk that has just been encoded, in place of another with the same beginning.
     pub(super) fn insert(&mut self, start: u64, chunk: &Arc<Chunk>) {
         self.bytes += chunk.bytes;
         self.order.push_back((start, chunk.encoded_tail));
         if let Some(replaced) = self.by_start.insert(start, Arc::clone(chunk)) {
             self.bytes -= replaced.bytes;
         }
-        while self.bytes > MAX_CACHE_BYTES || self.order.len() > MAX_CACHED_CHUNKS {
-            let Some((start, encoded_tail)) = self.order.pop_front() else {
+        while let Some((start, encoded_tail)) = self.order.front().copied() {
+            let current = self
+                .by_start
+                .get(&start)
+                .filter(|chunk| chunk.encoded_tail == encoded_tail);
+            let useless = current.is_none_or(|current| current.is_stale(chunk.encoded_tail));
+            let full = self.bytes > MAX_CACHE_BYTES || self.order.len() > MAX_CACHED_CHUNKS;
+            if !useless && !full {
                 return;
-            };
-            let oldest = self.by_start.get(&start);
-            if oldest.is_some_and(|chunk| chunk.encoded_tail == encoded_tail)
-                && let Some(dropped) = self.by_start.remove(&start)
-            {
-                self.bytes -= dropped.bytes;
+            }
+            self.order.pop_front();
+            if let Some(dropped) = current.map(|chunk| chunk.bytes) {
+                self.bytes -= dropped;
+                self.by_start.remove(&start);
             }
         }
     }

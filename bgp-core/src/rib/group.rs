@@ -70,15 +70,13 @@ use super::export::{self, ExportProfile, Refusal, Route};
 use super::ids::{AttributesId, PrefixId, Serial};
 use super::log::Log;
 use super::peers::PeerSlot;
-use super::readers::{
-    EndOfRib, FROM_NOTHING, FROM_REFRESH, Goal, LOG_START, Reader, Readers, Refresh,
-};
+use super::readers::{EndOfRib, FROM_NOTHING, Goal, LOG_START, Reader, Readers, Refresh};
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Tombstones that a group keeps for its slowest readers, at least. At the limit the readers that
 /// are furthest back are given up.
-pub const MAX_TOMBSTONES: usize = 1 << 20;
+pub const MAX_TOMBSTONES: usize = 1 << 18;
 
 /// One read goes through at most this many chunks; then the others have their turn.
 pub const MAX_CHUNKS_PER_READ: usize = 4;
@@ -131,11 +129,21 @@ impl Entry {
 #[derive(Clone, Copy)]
 pub(super) struct Announcement {
     pub(super) attributes: AttributesId,
-    /// The session that it came from.
-    pub(super) session: Serial,
+    /// The session that it came from, if that or a later one of the same peer may read here.
+    pub(super) source: Option<Serial>,
     /// Whether the words also depend on something that differs from the last time, although the
     /// attributes do not: another peer with the same attributes.
     pub(super) reworded: bool,
+}
+
+/// Who joins.
+pub(super) struct Newcomer {
+    pub(super) slot: PeerSlot,
+    pub(super) serial: Serial,
+    /// The session that the same peer had before, if something of that is left, and how long the
+    /// log was when it left this group (or now, when it read another).
+    pub(super) former: Option<(Serial, u64)>,
+    pub(super) enhanced_refresh: bool,
 }
 
 /// The peers that hear the same words about one family.
@@ -238,24 +246,18 @@ impl Group {
     // Readers come and go.
 
     /// A new reader at the beginning.
-    pub(super) fn join(
-        &mut self,
-        slot: PeerSlot,
-        serial: Serial,
-        former: Option<Serial>,
-        enhanced_refresh: bool,
-    ) -> usize {
+    pub(super) fn join(&mut self, newcomer: Newcomer) -> usize {
         let end_of_rib = match self.unbuilt {
             Some(_) => EndOfRib::AfterBuild,
             None => EndOfRib::At(Goal::new(self.tail)),
         };
         self.readers.insert(Reader {
-            slot,
-            serial,
-            former,
-            enhanced_refresh,
+            slot: newcomer.slot,
+            serial: newcomer.serial,
+            former: newcomer.former.map(|(serial, _)| serial),
+            enhanced_refresh: newcomer.enhanced_refresh,
             cursor: FROM_NOTHING,
-            floor: FROM_NOTHING,
+            floor: newcomer.former.map_or(FROM_NOTHING, |(_, left_at)| left_at),
             chunk: None,
             end_of_rib,
             refresh: Refresh::Idle,
@@ -324,13 +326,12 @@ impl Group {
             None if old.attributes.is_none() => return,
             None => (None, old.source.filter(|source| self.reads_here(*source))),
             Some(new) => {
-                let source = Some(new.session).filter(|session| self.reads_here(*session));
                 let same_words = old.attributes == Some(new.attributes) && !new.reworded;
-                if same_words && old.source == source {
+                if same_words && old.source == new.source {
                     return;
                 }
                 interner.retain(new.attributes);
-                (Some(new.attributes), source)
+                (Some(new.attributes), new.source)
             }
         };
         let owes = self.owes_source(old, new.1);
@@ -347,17 +348,13 @@ impl Group {
     /// Whether the source of the new entry may have been told about the prefix, and not yet the
     /// opposite.
     fn owes_source(&self, old: Entry, source: Option<Serial>) -> bool {
-        let Some(source) = source else {
+        let Some(reader) = source.and_then(|source| self.readers.of_session(source)) else {
             return false;
         };
         if old.is_empty() {
             return false;
         }
-        if old.source != Some(source) {
-            return true;
-        }
-        let reader = self.readers.of_session(source);
-        old.owed().is_some() && reader.is_some_and(|reader| reader.progress() < old.seq())
+        old.source != source || (old.owed().is_some() && reader.progress() < old.seq())
     }
 
     fn append(
@@ -443,7 +440,7 @@ impl Group {
         reader.chunk.is_some()
             || self.has_more(reader)
             || (!held && reader.end_of_rib_is_due())
-            || reader.refresh_is_due()
+            || reader.refresh_is_due(self.settled)
     }
 
     /// Whether there are entries after the reader's cursor that it may read. A group that has
@@ -503,11 +500,7 @@ impl Group {
     /// The chunk that begins at `start`, as old as a reader with this `floor` may take it.
     fn chunk_at(&mut self, start: u64, floor: u64, words: &Words<'_>) -> Arc<Chunk> {
         let oldest = self.purged.max(floor);
-        let tail = self.tail;
-        let usable = |chunk: &Chunk| {
-            chunk.encoded_tail >= oldest && (start > FROM_REFRESH || !chunk.is_stale(tail))
-        };
-        if let Some(chunk) = self.cache.get(start).filter(|chunk| usable(chunk)) {
+        if let Some(chunk) = self.cache.get(start, oldest, self.tail) {
             return Arc::clone(chunk);
         }
         let chunk = Arc::new(Chunk::encode(self, start, words));
@@ -542,8 +535,8 @@ impl Group {
         false
     }
 
-    /// Gives up the readers that hold back more tombstones than there may be; adds them to
-    /// `lost`.
+    /// Gives up the readers that hold back more tombstones than there may be, and adds them to
+    /// `lost`. To be called when [`Group::purge`] has nothing more to do.
     pub(super) fn give_up_laggards(&mut self, lost: &mut Vec<PeerSlot>) {
         if self.tombstones.live() <= MAX_TOMBSTONES.max(2 * self.peak) {
             return;

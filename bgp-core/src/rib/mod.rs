@@ -82,7 +82,7 @@ pub use views::{
     PeerSummary, TableSummary, Verdict,
 };
 
-use crate::family::{Family, FamilyMap};
+use crate::family::{Family, FamilyMap, FamilySet};
 use crate::types::{Asn, ClusterId, RouterId};
 use attributes::Interner;
 use bytes::Bytes;
@@ -111,8 +111,8 @@ pub struct RibSettings {
 pub struct Rib {
     shared: Shared,
     tables: FamilyMap<Table>,
-    /// Sessions that are gone and whose paths are not, oldest first.
-    draining: VecDeque<PeerSlot>,
+    /// Families of sessions that are gone whose paths are not, oldest first.
+    draining: VecDeque<(PeerSlot, Family)>,
     /// Which kind of work begins the next slice, so that none starves another.
     turn: usize,
 }
@@ -171,13 +171,8 @@ impl Rib {
     /// already; the session has to be refused then (Cease, Out of Resources).
     pub fn peer_up(&mut self, facts: PeerFacts) -> Option<PeerSlot> {
         if let Some(old) = self.shared.peers.find(facts.peer) {
-            self.peer_down(old);
+            self.peer_down(old, FamilySet::EMPTY);
         }
-        let former = self.draining.iter().rev().find_map(|slot| {
-            let former = self.shared.peers.get(*slot)?;
-            let same = former.facts.as_ref()?.peer == facts.peer;
-            same.then_some(former.serial)
-        });
         let profiles: Vec<_> = facts
             .families
             .iter()
@@ -185,7 +180,7 @@ impl Rib {
             .collect();
         let slot = self.shared.peers.insert(facts)?;
         for profile in profiles {
-            self.tables[profile.family].join(&mut self.shared, slot, former, profile);
+            self.tables[profile.family].join(&mut self.shared, slot, profile);
         }
         if self
             .tables
@@ -197,8 +192,10 @@ impl Rib {
         Some(slot)
     }
 
-    /// The session is gone. It reads no more; its paths are removed by [`Rib::work`].
-    pub fn peer_down(&mut self, slot: PeerSlot) {
+    /// The session is gone. It reads no more; its paths are removed by [`Rib::work`], but for
+    /// those of the families in `keep`: they stay as they are (RFC 4724 §4.2) until the returned
+    /// peer says them again, path by path, or [`Rib::forget`] is called.
+    pub fn peer_down(&mut self, slot: PeerSlot, keep: FamilySet) {
         if slot == PeerSlot::LOCAL || self.shared.peers.get(slot).is_none_or(|peer| !peer.up) {
             return;
         }
@@ -206,7 +203,26 @@ impl Rib {
             table.leave(&mut self.shared, slot);
         }
         self.shared.peers.set_down(slot);
-        self.draining.push_back(slot);
+        if let Some(peer) = self.shared.peers.get_mut(slot) {
+            peer.kept = Family::ALL.into_iter().collect();
+        }
+        let gone = Family::ALL
+            .into_iter()
+            .filter(|family| !keep.contains(*family));
+        self.forget(slot, gone.collect());
+    }
+
+    /// The paths of `families` that were kept when the session in `slot` ended are not wanted any
+    /// more. [`Rib::work`] removes them; the slot is free once all of its families are gone.
+    pub fn forget(&mut self, slot: PeerSlot, families: FamilySet) {
+        let Some(peer) = self.shared.peers.get_mut(slot).filter(|peer| !peer.up) else {
+            return;
+        };
+        for family in peer.kept.intersection(families).iter() {
+            peer.kept.remove(family);
+            peer.draining.insert(family);
+            self.draining.push_back((slot, family));
+        }
     }
 
     /// The peer asks for everything again (RFC 2918). The table is repeated once it has been
@@ -261,16 +277,18 @@ impl Rib {
     }
 
     fn drain(&mut self, budget: &mut usize) -> bool {
-        while let Some(slot) = self.draining.front().copied() {
-            let mut more = false;
-            for (_, table) in self.tables.iter_mut() {
-                more |= table.drain(&mut self.shared, slot, budget);
-            }
-            if more {
+        while let Some((slot, family)) = self.draining.front().copied() {
+            if self.tables[family].drain(&mut self.shared, slot, budget) {
                 return true;
             }
             self.draining.pop_front();
-            self.shared.peers.free(slot);
+            let Some(peer) = self.shared.peers.get_mut(slot) else {
+                continue;
+            };
+            peer.draining.remove(family);
+            if peer.draining.is_empty() && peer.kept.is_empty() {
+                self.shared.peers.free(slot);
+            }
         }
         false
     }

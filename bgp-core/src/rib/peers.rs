@@ -68,6 +68,10 @@ pub(super) struct Peer {
     pub(super) serial: Serial,
     /// Whether the session is still there.
     pub(super) up: bool,
+    /// After the session: families whose paths stay until [`Rib::forget`](super::Rib::forget).
+    pub(super) kept: FamilySet,
+    /// After the session: families whose paths are being removed.
+    pub(super) draining: FamilySet,
     /// Set when the last [`Rib::transmit`](super::Rib::transmit) left nothing behind (or none was
     /// ever needed), so that the next news has to wake the peer.
     pub(super) idle: bool,
@@ -90,6 +94,8 @@ pub(super) struct PeerTable {
     pub(super) best: u32,
     /// Where the peer reads.
     pub(super) reader: Option<ReaderKey>,
+    /// Where it read, and how long the log was when it left.
+    pub(super) left: Option<(ReaderKey, u64)>,
 }
 
 /// Where a peer reads: a group of the family's table, and a reader in it.
@@ -107,9 +113,11 @@ pub(super) struct Peers {
     free: Vec<PeerSlot>,
     /// The slot of each peer whose session is up. Only ever probed.
     up: HashMap<PeerId, PeerSlot, FixedState>,
+    /// The last slot of each peer whose session is down while something of it is left.
+    former: HashMap<PeerId, PeerSlot, FixedState>,
     next_serial: Serial,
     /// How many slots are in use whose session is gone.
-    draining: usize,
+    departed: usize,
 }
 
 /// At most this many sessions at a time, those that are still being cleared away included. A peer
@@ -130,8 +138,9 @@ impl Peers {
             sources: Vec::new(),
             free: Vec::new(),
             up: HashMap::with_hasher(FixedState::with_seed(settings.hash_seed)),
+            former: HashMap::with_hasher(FixedState::with_seed(settings.hash_seed)),
             next_serial: Serial::FIRST,
-            draining: 0,
+            departed: 0,
         };
         peers.place(None, local);
         peers
@@ -169,6 +178,8 @@ impl Peers {
             facts,
             serial,
             up: true,
+            kept: FamilySet::EMPTY,
+            draining: FamilySet::EMPTY,
             idle: true,
             turn: false,
             tables: FamilyMap::default(),
@@ -187,20 +198,33 @@ impl Peers {
         let id = peer.facts.as_ref().map(|facts| facts.peer);
         if let Some(id) = id.filter(|id| self.up.get(id) == Some(&slot)) {
             self.up.remove(&id);
+            self.former.insert(id, slot);
         }
-        self.draining += 1;
+        self.departed += 1;
     }
 
     /// Gives the slot of a session without paths back.
     pub(super) fn free(&mut self, slot: PeerSlot) {
         let place = self.slots.get_mut(slot.index());
-        if place
-            .and_then(|place| place.take_if(|peer| !peer.up))
-            .is_some()
-        {
-            self.draining -= 1;
-            self.free.push(slot);
+        let Some(peer) = place.and_then(|place| place.take_if(|peer| !peer.up)) else {
+            return;
+        };
+        self.departed -= 1;
+        self.free.push(slot);
+        let id = peer.facts.map(|facts| facts.peer);
+        if let Some(id) = id.filter(|id| self.former.get(id) == Some(&slot)) {
+            self.former.remove(&id);
         }
+    }
+
+    /// How many slots are in use whose session is gone.
+    pub(super) fn departed(&self) -> usize {
+        self.departed
+    }
+
+    /// The last session of `peer`, when something of it is left.
+    pub(super) fn former(&self, peer: PeerId) -> Option<&Peer> {
+        self.get(*self.former.get(&peer)?)
     }
 
     /// The slot in which `peer` is up.
@@ -231,7 +255,7 @@ impl Peers {
     pub(super) fn same_peer(&self, a: PeerSlot, b: PeerSlot) -> bool {
         let id = |slot| Some(self.get(slot)?.facts.as_ref()?.peer);
         // Two slots of one peer: then the older one is being cleared away.
-        a == b || (self.draining > 0 && id(a).is_some() && id(a) == id(b))
+        a == b || (self.departed > 0 && id(a).is_some() && id(a) == id(b))
     }
 
     /// Every slot in use with its peer, in the order of slots.

@@ -23,15 +23,16 @@ pub(super) struct Reader {
     pub(super) slot: PeerSlot,
     /// The session: what came from it is not sent back to it.
     pub(super) serial: Serial,
-    /// The session that the same peer had before, if that one is still being cleared away: what
-    /// it announced is not told back either.
+    /// The session that the same peer had before, if something of that is left: what it announced
+    /// is not told back either.
     pub(super) former: Option<Serial>,
     /// Whether a repeated table is framed by markers (RFC 7313).
     pub(super) enhanced_refresh: bool,
     /// Everything up to here has been delivered.
     pub(super) cursor: u64,
-    /// The cursor at the last route refresh: what was delivered before it is still known to the
-    /// peer, whatever the cursor says.
+    /// All that this reader has been told was true here or later: it takes no older chunk, and
+    /// needs no older tombstone. Where the last route refresh found it, or where its former
+    /// session left.
     pub(super) floor: u64,
     /// What is being delivered, and the next message in it. Pins at most one chunk.
     pub(super) chunk: Option<(Arc<Chunk>, usize)>,
@@ -144,18 +145,19 @@ impl Reader {
         }
     }
 
-    /// Whether a wanted refresh may begin. RFC 7313 §4: its markers must not come before
-    /// End-of-RIB.
-    fn may_refresh(&self) -> bool {
+    /// Whether a wanted refresh may begin: in sync, and, because its markers must not come before
+    /// End-of-RIB (RFC 7313 §4), after that.
+    fn may_refresh(&self, settled: u64) -> bool {
         self.refresh == Refresh::Wanted
+            && self.cursor >= settled
             && (!self.enhanced_refresh || self.end_of_rib == EndOfRib::Sent)
     }
 
-    /// Whether a reader in sync has a refresh to begin or to end.
-    pub(super) fn refresh_is_due(&self) -> bool {
+    /// Whether there is a refresh to begin or to end.
+    pub(super) fn refresh_is_due(&self, settled: u64) -> bool {
         match self.refresh {
             Refresh::Idle => false,
-            Refresh::Wanted => self.may_refresh(),
+            Refresh::Wanted => self.may_refresh(settled),
             Refresh::Running { goal, .. } => goal.is_due(self.cursor),
         }
     }
@@ -191,7 +193,7 @@ impl Reader {
                 }
             }
         }
-        if self.may_refresh() && self.cursor >= settled {
+        if self.may_refresh(settled) {
             self.floor = self.cursor;
             self.cursor = FROM_REFRESH;
             self.refresh = Refresh::Running {

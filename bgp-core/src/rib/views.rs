@@ -13,7 +13,7 @@ use super::import::Ineligible;
 use super::paths::Path;
 use super::peers::{PeerSlot, PeerTable};
 use super::readers::EndOfRib;
-use super::table::Table;
+use super::table::{self, Table};
 use crate::family::{Family, FamilyMap};
 use crate::prefix::{IpNet, family_of};
 use crate::types::PeerId;
@@ -27,6 +27,19 @@ const MAX_LOOKED_AT: usize = 4096;
 /// Where the next page begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cursor(u32);
+
+impl From<u32> for Cursor {
+    /// The cursor that [`u32::from`] gave the number of, to keep it as text.
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl From<Cursor> for u32 {
+    fn from(cursor: Cursor) -> Self {
+        cursor.0
+    }
+}
 
 /// A part of a long answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,8 +178,9 @@ pub struct Counts {
     pub best: FamilyMap<usize>,
     /// Attribute sets.
     pub attributes: usize,
-    /// Sessions that are gone and are still being cleared away.
-    pub draining: usize,
+    /// Sessions that are gone and of which something is left: kept for a peer that restarts, or
+    /// still being cleared away.
+    pub departed: usize,
 }
 
 impl Rib {
@@ -177,7 +191,7 @@ impl Rib {
             paths: FamilyMap::new(|family| self.tables[family].routes.paths.len()),
             best: FamilyMap::new(|family| self.tables[family].routes.loc_rib.len()),
             attributes: self.shared.attributes.len(),
-            draining: self.draining.len(),
+            departed: self.shared.peers.departed(),
         }
     }
 
@@ -264,32 +278,67 @@ impl Rib {
         from: Option<Cursor>,
         limit: usize,
     ) -> Page<AnnouncedView> {
-        let table = &self.tables[family];
-        let facts = self
-            .shared
-            .peers
-            .get(slot)
-            .and_then(|peer| peer.facts.as_ref());
-        let Some(facts) = facts.filter(|facts| facts.families.contains(family)) else {
+        let Some(profile) = self.profile_of(slot, family) else {
             return Page {
                 items: Vec::new(),
                 next: None,
             };
         };
-        let profile = facts.profile(family, &self.shared.settings);
+        let table = &self.tables[family];
         self.page(table, from, limit, |prefix| {
-            let best = table.routes.best(prefix).filter(|best| best.peer != slot)?;
-            let route = table
-                .routes
-                .route(best, &self.shared.peers, &self.shared.attributes)?;
-            let exported = export::export(&profile, &route).ok()?;
-            Some(AnnouncedView {
-                prefix: route.prefix,
-                peer: self.peer_of(best),
-                attributes: exported.attributes,
-                next_hop: exported.next_hop,
-            })
+            self.announced_by(table, &profile, slot, prefix)
         })
+    }
+
+    /// What a session ought to have been told of one prefix; `None` for nothing.
+    pub fn announced_to(&self, slot: PeerSlot, prefix: &IpNet) -> Option<AnnouncedView> {
+        let profile = self.profile_of(slot, family_of(prefix))?;
+        let table = &self.tables[family_of(prefix)];
+        let prefix = table.routes.prefixes.find(prefix)?;
+        self.announced_by(table, &profile, slot, prefix)
+    }
+
+    fn profile_of(&self, slot: PeerSlot, family: Family) -> Option<ExportProfile> {
+        let facts = self.shared.peers.get(slot)?.facts.as_ref()?;
+        let settings = &self.shared.settings;
+        let carried = facts.families.contains(family);
+        carried.then(|| facts.profile(family, settings))
+    }
+
+    fn announced_by(
+        &self,
+        table: &Table,
+        profile: &ExportProfile,
+        slot: PeerSlot,
+        prefix: PrefixId,
+    ) -> Option<AnnouncedView> {
+        let best = table.routes.best(prefix)?;
+        if self.is_its_own(table, slot, best) {
+            return None;
+        }
+        let route = table
+            .routes
+            .route(best, &self.shared.peers, &self.shared.attributes)?;
+        let exported = export::export(profile, &route).ok()?;
+        Some(AnnouncedView {
+            prefix: route.prefix,
+            peer: self.peer_of(best),
+            attributes: exported.attributes,
+            next_hop: exported.next_hop,
+        })
+    }
+
+    /// Whether a session is told nothing of `path` because it, or the session that its peer had
+    /// before, said so itself.
+    fn is_its_own(&self, table: &Table, slot: PeerSlot, path: &Path) -> bool {
+        let reader = self.shared.peers.get(slot).and_then(|peer| {
+            let key = peer.tables[table.family].reader?;
+            let group = table.groups.get(key.group)?.as_ref()?;
+            let source = table::source_in(group, &self.shared.peers, path)?;
+            let reader = group.readers().get(key.reader)?;
+            Some(reader.former == Some(source))
+        });
+        path.peer == slot || reader == Some(true)
     }
 
     /// All that is known about a prefix: its paths, each with the reason why it is not best, and

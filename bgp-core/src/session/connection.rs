@@ -4,7 +4,7 @@
 use super::collision::Direction;
 use super::fsm::State;
 use super::negotiate::{Negotiated, Offer};
-use super::timers::{Deadlines, MIN_SEND_HOLD, TimerName};
+use super::timers::{Deadlines, LARGE_HOLD, MIN_SEND_HOLD, TimerName};
 use crate::time::{Duration, Instant};
 use crate::types::ConnectionId;
 use crate::wire;
@@ -71,6 +71,19 @@ impl Connection {
         self.negotiated
             .as_ref()
             .map_or(Duration::ZERO, |negotiated| negotiated.hold_time)
+    }
+
+    /// How long they may be silent now. Zero, for ever, holds once the session is up: until then
+    /// a peer without a hold time is not waited for longer than any other.
+    pub(super) fn patience(&self) -> Duration {
+        let agreed = self.hold_time();
+        match self.state {
+            State::Established => agreed,
+            State::OpenConfirm if !agreed.is_zero() => agreed,
+            State::Idle | State::Connect | State::Active | State::OpenSent | State::OpenConfirm => {
+                LARGE_HOLD
+            }
+        }
     }
 
     /// How often they hear a KEEPALIVE from us; zero: never.

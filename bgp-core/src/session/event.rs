@@ -5,6 +5,7 @@
 
 use super::fsm::State;
 use super::negotiate::OpenRefusal;
+use super::notice;
 use super::settings::Stop;
 use super::timers::Retry;
 use crate::time::Duration;
@@ -181,6 +182,30 @@ impl DownReason {
         }
     }
 
+    /// Whether a peer with graceful restart may be about to come back, so that its routes are kept
+    /// (RFC 4724 §4.2): its connection broke, or, when both sides said so with the N bit
+    /// (`notification`), the session ended in a NOTIFICATION that is no hard reset (RFC 8538 §4).
+    pub fn keeps_routes(&self, notification: bool) -> bool {
+        match self {
+            Self::ConnectionClosed | Self::PeerRestarted => true,
+            Self::HoldTimerExpired(_)
+            | Self::SendHoldTimerExpired(_)
+            | Self::MessageError(_)
+            | Self::UnexpectedMessage { .. } => notification,
+            Self::NotificationReceived(received) => {
+                notification && received.error != NotificationError::Cease(Cease::HardReset)
+            }
+            Self::Stopped(_)
+            | Self::Reset(_)
+            | Self::Collision
+            | Self::Superseded
+            | Self::ConnectFailed
+            | Self::ConnectTimedOut
+            | Self::OpenRefused(_)
+            | Self::NotificationUnreadable => false,
+        }
+    }
+
     /// Whether they refused our OPEN for its capabilities (RFC 5492 §3).
     pub(super) fn refuses_capabilities(&self) -> bool {
         let Self::NotificationReceived(notification) = self else {
@@ -199,13 +224,17 @@ impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped(stop) => write!(f, "{stop}"),
-            Self::Reset(notification) => write!(f, "we ended it: {notification}"),
+            Self::Reset(notification) => write!(
+                f,
+                "we ended it, {notification}: it comes back after a pause (RFC 4486)"
+            ),
             Self::Collision => f.write_str(
                 "closed in favour of the peer's other connection, nothing to do \
                  (RFC 4271 §6.8, code 6/7)",
             ),
             Self::Superseded => f.write_str(
-                "closed in favour of a newer connection of the peer, nothing to do (code 6/7)",
+                "closed in favour of a newer connection of the peer, nothing to do \
+                 (RFC 4271 §6.8, code 6/7)",
             ),
             Self::PeerRestarted => f.write_str(
                 "the peer has restarted and is back on a new connection, nothing to do \
@@ -236,23 +265,46 @@ impl fmt::Display for DownReason {
                 after.as_secs()
             ),
             Self::OpenRefused(refusal) => write!(f, "OPEN refused: {refusal}"),
-            Self::MessageError(error) => {
-                let told = Notification::from(error);
-                write!(
-                    f,
-                    "their message is malformed, {error}: report it to them ({told})"
-                )
-            }
+            Self::MessageError(error) => write!(
+                f,
+                "their message is malformed, we told them: {error}; report it to them \
+                 (RFC 4271 §6)"
+            ),
             Self::UnexpectedMessage { state, kind } => write!(
                 f,
                 "they sent {kind} in {state}, where it has no place: report it to them \
                  (RFC 6608 §4, code 5)"
             ),
-            Self::NotificationReceived(notification) => write!(f, "they ended it: {notification}"),
+            Self::NotificationReceived(notification) => {
+                write!(f, "they ended it: {}", notice::unwrapped(notification))?;
+                f.write_str(advice(notification.error))
+            }
             Self::NotificationUnreadable => f.write_str(
                 "they ended it with a NOTIFICATION that could not be read: look into their log \
                  (RFC 4271 §6.4)",
             ),
+        }
+    }
+}
+
+/// What to do about a NOTIFICATION of theirs.
+fn advice(error: NotificationError) -> &'static str {
+    match error {
+        NotificationError::Cease(Cease::HardReset) => {
+            "; they want no graceful restart, ask their operator (RFC 8538, code 6/9)"
+        }
+        NotificationError::Cease(_) => "; ask their operator (RFC 4486)",
+        NotificationError::HoldTimerExpired => {
+            "; they did not hear us: look at the way there and at our load (RFC 4271 §6.5)"
+        }
+        NotificationError::MessageHeader(_)
+        | NotificationError::OpenMessage(_)
+        | NotificationError::UpdateMessage(_)
+        | NotificationError::FiniteStateMachine(_)
+        | NotificationError::RouteRefresh(_)
+        | NotificationError::SendHoldTimerExpired
+        | NotificationError::Unknown { .. } => {
+            "; compare both configurations and logs (RFC 4271 §6)"
         }
     }
 }

@@ -185,7 +185,8 @@ pub enum Action {
     StopConnectRetryTimer,
     /// Start the HoldTimer at the large value, for want of a negotiated one.
     StartLargeHoldTimer,
-    /// (Re)start the HoldTimer at the negotiated value; with a hold time of zero, stop it.
+    /// (Re)start the HoldTimer at the negotiated value; with a hold time of zero, stop it once
+    /// the session is up.
     StartHoldTimer,
     /// (Re)start the KeepaliveTimer; with a hold time of zero, stop it.
     StartKeepaliveTimer,

@@ -42,8 +42,8 @@
 //!   passive and waits for the peer.
 //! - Nothing is decoded that the state has no place for: an UPDATE before Established costs a
 //!   look at its header.
-//! - An idle session takes less than 1 KiB, one with a connection whose OPEN has not come less
-//!   than 2 KiB.
+//! - Until their OPEN has been checked a session takes less than 1 KiB, its connection and our
+//!   OPEN included.
 //!
 //! # Where we differ from RFC 4271, beside the machine itself (see [`fsm`])
 //!
@@ -56,6 +56,7 @@
 
 pub mod collision;
 mod connection;
+mod counters;
 mod event;
 pub mod fsm;
 mod negotiate;
@@ -67,18 +68,19 @@ pub mod timers;
 
 pub use collision::Direction;
 pub use connection::MAX_CONTROL;
+pub use counters::{Counters, LastError, MessageCounts};
 pub use event::{DownReason, Note, SessionEvent};
 pub use fsm::State;
 pub use negotiate::{
     MAX_HOST_NAME, MAX_RESTART_TIME, Negotiated, Offer, OpenRefusal, negotiate, our_open,
 };
-pub use settings::{MAX_SHUTDOWN_COMMUNICATION, SessionSettings, Stop};
+pub use settings::{SessionSettings, Stop};
 pub use timers::TimerName;
 
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use crate::types::ConnectionId;
-use crate::wire::{Message, MessageKind, Notification};
+use crate::wire::{Message, Notification};
 use bytes::Bytes;
 use connection::Connection;
 use fsm::{Action, Event};
@@ -121,62 +123,6 @@ pub struct Session {
     counters: Counters,
     last_error: Option<Box<LastError>>,
     last_notification: Option<Box<Notification>>,
-}
-
-/// What a session has counted since it was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    /// Messages received, by kind.
-    pub received: MessageCounts,
-    /// Control messages queued for sending, by kind. UPDATEs are counted by who sends them.
-    pub sent: MessageCounts,
-    /// How often the session came up.
-    pub established: u64,
-    /// Attempts to connect.
-    pub attempts: u64,
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Messages that were dropped because the control queue was full or they did not fit.
-    pub control_dropped: u64,
-}
-
-/// Messages by kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct MessageCounts {
-    /// OPEN.
-    pub open: u64,
-    /// UPDATE.
-    pub update: u64,
-    /// NOTIFICATION.
-    pub notification: u64,
-    /// KEEPALIVE.
-    pub keepalive: u64,
-    /// ROUTE-REFRESH.
-    pub route_refresh: u64,
-}
-
-impl MessageCounts {
-    fn count(&mut self, kind: MessageKind) {
-        let count = match kind {
-            MessageKind::Open => &mut self.open,
-            MessageKind::Update => &mut self.update,
-            MessageKind::Notification => &mut self.notification,
-            MessageKind::Keepalive => &mut self.keepalive,
-            MessageKind::RouteRefresh => &mut self.route_refresh,
-        };
-        *count += 1;
-    }
-}
-
-/// Why the last connection or attempt ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LastError {
-    /// When.
-    pub at: Instant,
-    /// Why.
-    pub reason: DownReason,
-    /// Whether the session had been up.
-    pub was_up: bool,
 }
 
 impl Session {
@@ -247,14 +193,21 @@ impl Session {
         self.last_error.as_deref()
     }
 
-    /// The last NOTIFICATION that they sent, with its shutdown communication (RFC 9003).
+    /// The last NOTIFICATION that they sent.
     pub fn last_notification(&self) -> Option<&Notification> {
         self.last_notification.as_deref()
     }
 
+    /// The shutdown communication of that NOTIFICATION (RFC 9003), also from within a Hard Reset:
+    /// what their operator wants ours to read.
+    pub fn last_shutdown_communication(&self) -> Option<String> {
+        notice::unwrapped(self.last_notification()?).shutdown_communication()
+    }
+
     // What happened.
 
-    /// Events 1 and 4: accept connections and, unless passive, connect now.
+    /// Events 1 and 4: accept connections and, unless passive, connect now. A session that is
+    /// started already is left alone: after a failure it starts by itself.
     pub fn handle_start(&mut self, now: Instant) {
         if self.started {
             return;
@@ -500,5 +453,19 @@ impl Session {
             .iter()
             .map(|connection| connection.id)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a dynamic peer costs before its OPEN has been checked: the session, one connection and
+    /// its queue with our OPEN.
+    #[test]
+    fn a_session_is_small_before_the_open() {
+        let queue = 4 * size_of::<Bytes>() + 160;
+        let resting = size_of::<Session>() + size_of::<Connection>() + queue;
+        assert!(resting <= 1_024, "{resting} octets");
     }
 }

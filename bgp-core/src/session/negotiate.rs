@@ -1,8 +1,9 @@
 //! What two OPENs agree on: one pure function (RFC 4271 §4.2 and §6.2, RFC 5492).
 //!
 //! [`our_open`] says what we offer, [`negotiate`] compares it with what they offer. The checks
-//! run in the order of RFC 4271 §6.2 and the first that fails names the refusal; what cannot be
-//! read at all never comes here.
+//! run in the order of RFC 4271 §6.2 and the first that fails names the refusal. What is wrong in
+//! any session (version, AS 0, identifier 0, a hold time of 1 or 2 s) never comes here: the codec
+//! refuses to read it.
 //!
 //! | offer | RFC | rule |
 //! |---|---|---|
@@ -111,10 +112,8 @@ pub enum OpenRefusal {
         /// What was configured.
         expected: Asn,
     },
-    /// Zero, or our own on an internal session (RFC 6286 §2.2).
+    /// Our own, on an internal session (RFC 6286 §2.2).
     BadBgpIdentifier(RouterId),
-    /// One or two seconds (RFC 4271 §4.2).
-    UnacceptableHoldTime(u16),
     /// No family that both sides want (RFC 5492 §5).
     NoCommonFamily {
         /// What we offer.
@@ -132,19 +131,18 @@ impl fmt::Display for OpenRefusal {
             ),
             Self::BadBgpIdentifier(id) => write!(
                 f,
-                "their router id {id} is zero or our own: \
-                 give each router of the AS an id of its own (RFC 6286 §2.2, code 2/3)"
+                "their router id {id} is our own: give each router of the AS an id of its own \
+                 (RFC 6286 §2.2, code 2/3)"
             ),
-            Self::UnacceptableHoldTime(seconds) => write!(
-                f,
-                "they propose a hold time of {seconds} s, which must be 0 or at least 3: \
-                 raise it there (RFC 4271 §4.2, code 2/6)"
-            ),
-            Self::NoCommonFamily { ours } => write!(
-                f,
-                "they offer none of our families {ours:?}: \
-                 enable one of them on both sides (RFC 5492 §5, code 2/7)"
-            ),
+            Self::NoCommonFamily { ours } => {
+                let names: Vec<String> = ours.iter().map(|family| family.to_string()).collect();
+                write!(
+                    f,
+                    "they offer none of our families, {}: enable one on both sides \
+                     (RFC 5492 §5, code 2/7)",
+                    names.join(" and ")
+                )
+            }
         }
     }
 }
@@ -154,7 +152,6 @@ impl From<&OpenRefusal> for Notification {
         let (error, data) = match refusal {
             OpenRefusal::BadPeerAs { .. } => (OpenError::BadPeerAs, Vec::new()),
             OpenRefusal::BadBgpIdentifier(_) => (OpenError::BadBgpIdentifier, Vec::new()),
-            OpenRefusal::UnacceptableHoldTime(_) => (OpenError::UnacceptableHoldTime, Vec::new()),
             OpenRefusal::NoCommonFamily { ours } => {
                 // RFC 5492 §5: the capabilities that we miss, as they would stand in an OPEN.
                 let wanted: Vec<Capability> = multiprotocol(*ours).collect();
@@ -267,7 +264,7 @@ pub fn negotiate(
     let internal = settings.role.is_internal();
     let remote_as = check_peer_as(theirs, settings.remote_as)?;
     check_router_id(theirs.router_id, settings.router_id, internal)?;
-    let hold_time = agree_hold_time(ours.hold_time, theirs.hold_time)?;
+    let hold_time = Duration::from_secs(u64::from(ours.hold_time.min(theirs.hold_time)));
     let families = families(ours).intersection(families(theirs));
     if families.is_empty() {
         let ours = settings.families;
@@ -315,17 +312,10 @@ fn check_peer_as(theirs: &Open, expected: Asn) -> Result<Asn, OpenRefusal> {
 }
 
 fn check_router_id(theirs: RouterId, ours: RouterId, internal: bool) -> Result<(), OpenRefusal> {
-    if theirs.0.is_unspecified() || (internal && theirs == ours) {
-        return Err(OpenRefusal::BadBgpIdentifier(theirs));
+    match internal && theirs == ours {
+        true => Err(OpenRefusal::BadBgpIdentifier(theirs)),
+        false => Ok(()),
     }
-    Ok(())
-}
-
-fn agree_hold_time(ours: u16, theirs: u16) -> Result<Duration, OpenRefusal> {
-    if matches!(theirs, 1 | 2) {
-        return Err(OpenRefusal::UnacceptableHoldTime(theirs));
-    }
-    Ok(Duration::from_secs(u64::from(ours.min(theirs))))
 }
 
 /// RFC 4271 §10: a third of the hold time; §4.4: not more than one per second.

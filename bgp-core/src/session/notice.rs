@@ -5,27 +5,30 @@
 
 use super::event::DownReason;
 use super::fsm::Notice;
-use crate::wire::{Cease, Notification, NotificationError};
+use crate::wire::{self, Cease, Notification, NotificationError};
 
-/// The NOTIFICATION about `notice` on a connection that ends for `reason`.
-pub(super) fn told(notice: Notice, reason: &DownReason) -> Notification {
-    match notice {
+/// Most octets of data in a NOTIFICATION of ours: whatever was negotiated, everybody can read a
+/// message of 4,096 octets. What is quoted from the peer beyond that is cut off.
+const MAX_DATA: usize = wire::MAX_LEN - wire::HEADER_LEN - 2;
+
+/// The NOTIFICATION about `notice` on a connection that ends for `reason`; `hard` when the peer
+/// would keep our routes over any NOTIFICATION that is no Hard Reset (RFC 8538).
+pub(super) fn told(notice: Notice, reason: &DownReason, hard: bool) -> Notification {
+    let told = match notice {
         Notice::Cease => cease(reason),
-        Notice::HoldTimerExpired => plain(NotificationError::HoldTimerExpired),
+        Notice::HoldTimerExpired => Notification::bare(NotificationError::HoldTimerExpired),
         Notice::MessageError => message_error(reason),
         Notice::FsmError(subcode) => Notification {
             error: NotificationError::FiniteStateMachine(subcode),
             data: unexpected_kind(reason).into_iter().collect(),
         },
-    }
-}
-
-/// A NOTIFICATION without data.
-pub(super) fn plain(error: NotificationError) -> Notification {
-    Notification {
-        error,
-        data: Vec::new(),
-    }
+    };
+    let mut told = match hard && drops_routes(&told.error) {
+        true => hard_reset(told),
+        false => told,
+    };
+    told.data.truncate(MAX_DATA);
+    told
 }
 
 fn cease(reason: &DownReason) -> Notification {
@@ -49,7 +52,7 @@ fn cease(reason: &DownReason) -> Notification {
         | DownReason::NotificationReceived(_)
         | DownReason::NotificationUnreadable => Cease::Unknown(0),
     };
-    plain(NotificationError::Cease(subcode))
+    Notification::bare(NotificationError::Cease(subcode))
 }
 
 fn message_error(reason: &DownReason) -> Notification {
@@ -77,15 +80,11 @@ fn unexpected_kind(reason: &DownReason) -> Option<u8> {
     let DownReason::UnexpectedMessage { kind, .. } = reason else {
         return None;
     };
-    Some(*kind as u8)
+    Some(kind.code())
 }
 
-/// The same NOTIFICATION for a peer that would keep the routes over it: wrapped in a Hard Reset
-/// where the routes are to go (RFC 8538 §3 and §5.1).
-pub(super) fn hardened(notification: Notification) -> Notification {
-    if !drops_routes(&notification.error) {
-        return notification;
-    }
+/// The same NOTIFICATION wrapped in a Hard Reset (RFC 8538 §3).
+fn hard_reset(notification: Notification) -> Notification {
     let (code, subcode) = notification.error.codes();
     let data = [code, subcode].into_iter().chain(notification.data);
     Notification {
@@ -94,7 +93,7 @@ pub(super) fn hardened(notification: Notification) -> Notification {
     }
 }
 
-/// Whether a session that ends so is over for good: nobody will come back with the same routes.
+/// Whether a session that ends so is over for good, so that its routes are to go (RFC 8538 §5.1).
 fn drops_routes(error: &NotificationError) -> bool {
     match error {
         NotificationError::Cease(cease) => match cease {
@@ -119,4 +118,17 @@ fn drops_routes(error: &NotificationError) -> bool {
         | NotificationError::SendHoldTimerExpired
         | NotificationError::Unknown { .. } => false,
     }
+}
+
+/// What a Hard Reset wraps (RFC 8538 §3), or the notification itself.
+pub(super) fn unwrapped(notification: &Notification) -> Notification {
+    if notification.error == NotificationError::Cease(Cease::HardReset)
+        && let [code, subcode, data @ ..] = &notification.data[..]
+    {
+        return Notification {
+            error: NotificationError::from_codes(*code, *subcode),
+            data: data.to_vec(),
+        };
+    }
+    notification.clone()
 }

@@ -26,7 +26,7 @@ impl Session {
         if partial.is_empty() {
             // The usual case copies nothing but a message cut in two.
             let used = self.read_messages(now, id, octets);
-            partial.extend(octets.iter().skip(used));
+            partial.extend_from_slice(octets.get(used..).unwrap_or_default());
         } else {
             partial.extend_from_slice(octets);
             let used = self.read_messages(now, id, &partial);

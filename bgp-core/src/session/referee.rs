@@ -6,12 +6,12 @@ use super::event::{DownReason, Note, SessionEvent};
 use super::fsm::{self, Action, Event, Notice, State};
 use super::negotiate::{Negotiated, Offer, our_open};
 use super::notice;
-use super::timers::{LARGE_HOLD, MIN_CONNECT_RETRY, TimerName};
+use super::timers::{MIN_CONNECT_RETRY, TimerName};
 use super::{LastError, MAX_CONNECTIONS, MAX_FAREWELLS, Session};
 use crate::family::FamilySet;
 use crate::time::{Duration, Instant};
 use crate::types::ConnectionId;
-use crate::wire::{self, Cease, EncodeContext, Message, NotificationError};
+use crate::wire::{self, Cease, EncodeContext, Message, Notification, NotificationError};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::mem;
@@ -151,11 +151,8 @@ impl Session {
                 self.send_own(id, &Message::Keepalive);
             }
             (Action::EnterEstablished, Machine::Connection(id)) => self.enter_established(now, id),
-            (Action::StartLargeHoldTimer, Machine::Connection(id)) => {
-                self.start_timer(now, id, TimerName::Hold, |_| LARGE_HOLD);
-            }
-            (Action::StartHoldTimer, Machine::Connection(id)) => {
-                self.start_timer(now, id, TimerName::Hold, Connection::hold_time);
+            (Action::StartLargeHoldTimer | Action::StartHoldTimer, Machine::Connection(id)) => {
+                self.start_timer(now, id, TimerName::Hold, Connection::patience);
             }
             (Action::StartKeepaliveTimer, Machine::Connection(id)) => {
                 self.start_keepalive(now, id);
@@ -246,7 +243,7 @@ impl Session {
 
     /// Refuses a connection that has no machine (RFC 4486 §4, Connection Rejected).
     pub(super) fn refuse(&mut self, id: ConnectionId) {
-        let cease = notice::plain(NotificationError::Cease(Cease::ConnectionRejected));
+        let cease = Notification::bare(NotificationError::Cease(Cease::ConnectionRejected));
         let message = self.encode(&Message::Notification(cease));
         self.add_farewell(id, message.into_iter().collect());
         self.events
@@ -401,11 +398,7 @@ impl Session {
         };
         let (event, carried) = match timer {
             TimerName::Hold => {
-                let after = match connection.is_open() {
-                    true => connection.hold_time(),
-                    false => LARGE_HOLD,
-                };
-                let reason = DownReason::HoldTimerExpired(after);
+                let reason = DownReason::HoldTimerExpired(connection.patience());
                 (Event::HoldTimerExpires, Carried::Reason(reason))
             }
             TimerName::Keepalive => (Event::KeepaliveTimerExpires, Carried::Nothing),
@@ -429,16 +422,12 @@ impl Session {
     }
 
     fn notify(&mut self, id: ConnectionId, notice: Notice, reason: &DownReason) {
-        let told = notice::told(notice, reason);
         let hard = self.connection(id).is_some_and(|connection| {
             let negotiated = connection.negotiated.as_deref();
             negotiated.is_some_and(Negotiated::notification_keeps_routes)
         });
-        let message = match hard {
-            true => notice::hardened(told),
-            false => told,
-        };
-        self.send_own(id, &Message::Notification(message));
+        let told = notice::told(notice, reason, hard);
+        self.send_own(id, &Message::Notification(told));
     }
 
     fn send_own(&mut self, id: ConnectionId, message: &Message) {

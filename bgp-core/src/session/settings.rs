@@ -4,12 +4,9 @@ use crate::config::{PeerSettings, Router};
 use crate::family::FamilySet;
 use crate::time::Duration;
 use crate::types::{Asn, PeerRole, RouterId};
-use crate::wire::{Cease, Notification, NotificationError};
+use crate::wire::{Cease, MAX_SHUTDOWN_COMMUNICATION, Notification, NotificationError};
 use std::fmt;
 use std::sync::Arc;
-
-/// Longest shutdown communication, in octets (RFC 9003 §2); longer text is cut at a character.
-pub const MAX_SHUTDOWN_COMMUNICATION: usize = 255;
 
 /// What a session needs to know about us and about what was configured for the peer.
 ///
@@ -137,6 +134,7 @@ impl fmt::Display for Stop {
 }
 
 /// The Data field with `text` as a shutdown communication (RFC 9003 §2): its length, then UTF-8.
+/// Text that is too long is cut between characters.
 fn shutdown_communication(text: &str) -> Vec<u8> {
     let text = truncated(text, MAX_SHUTDOWN_COMMUNICATION);
     let length = u8::try_from(text.len()).unwrap_or(0);

@@ -72,6 +72,7 @@ impl Speaker {
         if let Some(entry) = self.peers.get_mut(id) {
             entry.admin = AdminState::Disabled;
         }
+        self.give_up(id, Family::ALL.into_iter().collect());
         self.with_session(id, |session| session.handle_stop(now, how));
         Ok(())
     }

@@ -29,28 +29,30 @@
 //! - A peer has a slot in the RIB exactly while its session is established.
 
 mod commands;
+mod graceful;
 mod output;
 mod peers;
 mod questions;
 mod restart;
+mod turn;
 
 pub use commands::CommandError;
+pub use graceful::STALE_TIME;
 pub use output::{Event, Output, PeerName, Refused};
 pub use questions::{MAX_PAGE, PeerView};
 pub use restart::{DEFERRAL, QUIET};
 
 use crate::config::{Config, ConfigError};
-use crate::family::FamilySet;
-use crate::rib::{PeerFacts, PeerSlot, Rib, RibSettings};
-use crate::session::{DownReason, SessionEvent, TimerName};
+use crate::rib::{PeerSlot, Rib, RibSettings};
+use crate::session::TimerName;
 use crate::time::{Duration, Instant};
 use crate::types::{ConnectionId, PeerId};
-use crate::wire::{Cease, Notification, NotificationError, RouteRefresh, Update};
+use crate::wire::{Cease, Notification, NotificationError};
 use bytes::Bytes;
 use peers::{AdminState, PeerTable};
 use restart::RestartGate;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// At most this many sessions are woken by one call of [`Speaker::handle_timeout`]; the rest is
 /// due at once.
@@ -64,6 +66,8 @@ pub const WORK_SLICE: usize = 4_096;
 pub enum Wait {
     /// A timer of a session.
     Session(PeerId, TimerName),
+    /// A peer that has not come back, or has not said all that it said before.
+    Kept(PeerId),
     /// The end of the settle window.
     Settle,
     /// Work that was left over: due at once.
@@ -164,7 +168,13 @@ impl Speaker {
             }
         };
         let connection = self.peers.link(peer, Some(local.ip()));
-        self.with_session(peer, |session| session.handle_accepted(now, connection));
+        self.with_session(peer, |session| {
+            // A dynamic peer has just been made; the others run already.
+            if !session.is_started() {
+                session.handle_start(now);
+            }
+            session.handle_accepted(now, connection);
+        });
         Ok(connection)
     }
 
@@ -242,6 +252,7 @@ impl Speaker {
             if at > now {
                 break;
             }
+            self.drop_overdue(peer);
             self.with_session(peer, |session| session.handle_timeout(now));
         }
         if self.gate.as_ref().is_some_and(|gate| gate.is_open(now)) {
@@ -306,10 +317,7 @@ impl Speaker {
 
     /// When to call [`Speaker::handle_timeout`], and what for. A time in the past means "now".
     pub fn poll_timeout(&self) -> Option<(Instant, Wait)> {
-        let session = self
-            .peers
-            .next_wake()
-            .map(|(at, id, timer)| (at, Wait::Session(id, timer)));
+        let session = self.peers.next_wake().map(|(at, _, wait)| (at, wait));
         let settle = self
             .rib
             .unsettled()
@@ -346,168 +354,6 @@ impl Speaker {
         }
         self.peers.rearm(id);
         self.peers.remove_if_departed(id);
-    }
-
-    fn take(&mut self, id: PeerId, event: SessionEvent) {
-        match event {
-            SessionEvent::Connect => self.connect(id),
-            SessionEvent::Close(connection) => self.close(id, connection),
-            SessionEvent::Established(connection) => self.established(id, connection),
-            SessionEvent::Update(update) => self.update(id, &update),
-            SessionEvent::RefreshRequest(refresh) => self.refresh(id, refresh),
-            // What a peer repeats replaces what it said before, route by route.
-            SessionEvent::RefreshMarker(_) => {}
-            SessionEvent::Down(reason) => self.down(id, reason),
-            SessionEvent::StateChanged { from, to } => {
-                self.tell_of(id, |peer| Event::StateChanged { peer, from, to });
-            }
-            SessionEvent::Note(note) => self.tell_of(id, |peer| Event::Note { peer, note }),
-        }
-    }
-
-    fn refresh(&mut self, id: PeerId, refresh: RouteRefresh) {
-        let slot = self.peers.get(id).and_then(|entry| entry.slot);
-        if let (Some(slot), Some(family)) = (slot, refresh.family.family()) {
-            self.rib.refresh(slot, family);
-        }
-    }
-
-    fn connect(&mut self, id: PeerId) {
-        let Some(entry) = self.peers.get(id) else {
-            return;
-        };
-        let remote = SocketAddr::new(entry.name.address, entry.port);
-        let local = entry.local_address;
-        let connection = self.peers.link(id, local);
-        if let Some(entry) = self.peers.get_mut(id) {
-            entry.session.dialing(connection);
-        }
-        self.outputs.push_back(Output::Connect {
-            connection,
-            remote,
-            local,
-        });
-    }
-
-    fn close(&mut self, id: PeerId, connection: ConnectionId) {
-        let mut last = Vec::new();
-        if let Some(entry) = self.peers.get_mut(id) {
-            while let Some(message) = entry.session.poll_control(connection) {
-                last.push(message);
-            }
-        }
-        self.peers.unlink(connection);
-        self.outputs.push_back(Output::Close { connection, last });
-    }
-
-    fn established(&mut self, id: PeerId, connection: ConnectionId) {
-        let local = self.peers.link_of(connection).and_then(|link| link.local);
-        let now = self.now;
-        let Some(entry) = self.peers.get_mut(id) else {
-            return;
-        };
-        let Some((_, negotiated)) = entry.session.established() else {
-            return;
-        };
-        let facts = PeerFacts {
-            peer: id,
-            address: entry.name.address,
-            local_address: local.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
-            remote_as: negotiated.remote_as,
-            router_id: negotiated.remote_id,
-            role: entry.settings.role,
-            families: negotiated.families,
-            four_octet_as: negotiated.four_octet_as,
-            send_limit: negotiated.send_limit,
-            extended_next_hop: negotiated.extended_next_hop,
-            enhanced_refresh: negotiated.enhanced_refresh,
-            settings: std::sync::Arc::clone(&entry.settings),
-        };
-        let restarting = negotiated
-            .graceful_restart
-            .as_ref()
-            .is_some_and(|gr| gr.restarting);
-        let says_end_of_rib = negotiated.graceful_restart.is_some() && !restarting;
-        let event = Event::Established {
-            peer: entry.name.clone(),
-            remote_as: facts.remote_as,
-            router_id: facts.router_id,
-            families: facts.families,
-        };
-        let families = facts.families;
-        let Some(slot) = self.rib.peer_up(facts) else {
-            let error = NotificationError::Cease(Cease::OutOfResources);
-            entry.session.reset(now, Notification::bare(error));
-            return;
-        };
-        entry.slot = Some(slot);
-        entry.established_at = Some(now);
-        entry.sessions += 1;
-        entry.faults_told.clear();
-        self.slots.insert(slot, id);
-        self.work_left = true;
-        if let Some(gate) = &mut self.gate {
-            let owes = if says_end_of_rib {
-                families
-            } else {
-                FamilySet::EMPTY
-            };
-            gate.established(now, id, owes);
-        }
-        self.tell(event);
-    }
-
-    fn update(&mut self, id: PeerId, update: &Update) {
-        let now = self.now;
-        let Some(entry) = self.peers.get_mut(id) else {
-            return;
-        };
-        let Some(slot) = entry.slot else { return };
-        let summary = self.rib.update(slot, update);
-        let peer = &entry.name;
-        for fault in &update.faults {
-            if entry.faults_told.insert((fault.code, fault.handling)) {
-                let (peer, fault) = (peer.clone(), fault.clone());
-                self.outputs
-                    .push_back(Output::Event(Event::AttributeFault { peer, fault }));
-            }
-        }
-        if let Some(family) = update.end_of_rib {
-            if let Some(gate) = &mut self.gate {
-                gate.end_of_rib(now, id, family);
-            }
-            self.outputs.push_back(Output::Event(Event::EndOfRib {
-                peer: peer.clone(),
-                family,
-            }));
-        }
-        if summary.over_limit {
-            let limit = entry.settings.max_prefixes.unwrap_or(u32::MAX);
-            let peer = peer.clone();
-            let error = NotificationError::Cease(Cease::MaximumPrefixes);
-            entry.session.reset(now, Notification::bare(error));
-            self.tell(Event::TooManyPrefixes { peer, limit });
-        }
-    }
-
-    fn down(&mut self, id: PeerId, reason: DownReason) {
-        let now = self.now;
-        let Some(entry) = self.peers.get_mut(id) else {
-            return;
-        };
-        let slot = entry.slot.take();
-        entry.established_at = None;
-        entry.last_down = Some((now, reason.clone()));
-        let peer = entry.name.clone();
-        if let Some(slot) = slot {
-            self.slots.remove(&slot);
-            self.rib.peer_down(slot);
-            self.work_left = true;
-        }
-        if let Some(gate) = &mut self.gate {
-            gate.down(id);
-        }
-        self.tell(Event::Down { peer, reason });
     }
 
     fn tell(&mut self, event: Event) {

@@ -66,6 +66,8 @@ pub enum Event {
         peer: PeerName,
         /// Why.
         reason: DownReason,
+        /// The families whose routes stay for now, because the peer may be restarting.
+        keeps: FamilySet,
     },
     /// The state of a session has changed.
     StateChanged {

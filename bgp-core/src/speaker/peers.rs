@@ -6,14 +6,16 @@
 use crate::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
 use crate::rib::PeerSlot;
 use crate::rng::Rng;
-use crate::session::{DownReason, Session, SessionSettings, TimerName};
+use crate::session::{Session, SessionSettings};
 use crate::time::Instant;
 use crate::types::{ConnectionId, PeerId};
-use crate::wire::Handling;
+use crate::wire::{GracefulRestart, Handling};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::Wait;
+use super::graceful::Kept;
 use super::output::{PeerName, Refused};
 
 /// One peer: what was configured, and its session.
@@ -31,12 +33,14 @@ pub(super) struct PeerEntry {
     pub(super) slot: Option<PeerSlot>,
     /// Since when the session has been established.
     pub(super) established_at: Option<Instant>,
-    /// When and why the session last ended.
-    pub(super) last_down: Option<(Instant, DownReason)>,
     /// How many sessions have been established so far.
     pub(super) sessions: u64,
     /// Kinds of attribute fault already told in this session.
     pub(super) faults_told: BTreeSet<(u8, Handling)>,
+    /// What the peer offered for its own restart, in its last OPEN.
+    pub(super) graceful: Option<GracefulRestart>,
+    /// Routes of its last session, while it is expected back.
+    pub(super) kept: Option<Kept>,
     /// How many transport connections belong to this peer: at most two and a lingering one.
     connections: usize,
     wakes_at: Option<Instant>,
@@ -129,9 +133,10 @@ impl PeerTable {
             session: Session::new(settings, self.rng.fork()),
             slot: None,
             established_at: None,
-            last_down: None,
             sessions: 0,
             faults_told: BTreeSet::new(),
+            graceful: None,
+            kept: None,
             connections: 0,
             wakes_at: None,
         };
@@ -147,7 +152,7 @@ impl PeerTable {
     pub(super) fn remove_if_departed(&mut self, id: PeerId) {
         let Some(entry) = self.get(id) else { return };
         let Some(group) = entry.dynamic else { return };
-        if entry.connections > 0 || entry.slot.is_some() {
+        if entry.connections > 0 || entry.slot.is_some() || entry.kept.is_some() {
             return;
         }
         let address = entry.name.address;
@@ -258,7 +263,7 @@ impl PeerTable {
         let Some(entry) = self.entries.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        let wanted = entry.session.poll_timeout().map(|(at, _)| at);
+        let wanted = entry.wants_waking().map(|(at, _)| at);
         if wanted == entry.wakes_at {
             return;
         }
@@ -272,9 +277,20 @@ impl PeerTable {
     }
 
     /// The first peer to wake, when, and for what.
-    pub(super) fn next_wake(&self) -> Option<(Instant, PeerId, TimerName)> {
+    pub(super) fn next_wake(&self) -> Option<(Instant, PeerId, Wait)> {
         let (at, id) = *self.wakes.first()?;
-        let (_, timer) = self.get(id)?.session.poll_timeout()?;
-        Some((at, id, timer))
+        let (_, wait) = self.get(id)?.wants_waking()?;
+        Some((at, id, wait))
+    }
+}
+
+impl PeerEntry {
+    /// When this peer wants to be woken, and what for.
+    fn wants_waking(&self) -> Option<(Instant, Wait)> {
+        let id = self.name.id;
+        let session = self.session.poll_timeout();
+        let session = session.map(|(at, timer)| (at, Wait::Session(id, timer)));
+        let kept = self.kept.map(|kept| (kept.until, Wait::Kept(id)));
+        session.into_iter().chain(kept).min_by_key(|(at, _)| *at)
     }
 }

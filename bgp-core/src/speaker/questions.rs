@@ -44,7 +44,7 @@ pub struct PeerView {
     pub negotiated: Option<Negotiated>,
     /// How long it has been established.
     pub uptime: Option<Duration>,
-    /// How long ago and why the last session ended.
+    /// How long ago and why the last session, or attempt at one, ended.
     pub last_down: Option<(Duration, DownReason)>,
     /// How many sessions have been established so far.
     pub sessions: u64,
@@ -52,6 +52,9 @@ pub struct PeerView {
     pub counters: Counters,
     /// What it has told us and been told, while it is established.
     pub routes: Option<PeerSummary>,
+    /// The families of an earlier session whose routes are kept because it may be restarting, and
+    /// for how long still (RFC 4724 §4.2).
+    pub keeps: Option<(FamilySet, Duration)>,
     /// What it waits for, and how long still.
     pub waits: Option<(TimerName, Duration)>,
 }
@@ -71,6 +74,33 @@ impl Speaker {
             .iter()
             .map(|entry| self.view(entry, now))
             .collect()
+    }
+
+    /// At most `limit` peers, from the handle `from` on. Peers come and go between two calls; one
+    /// that stays is in exactly one answer.
+    pub fn peers_from(&self, now: Instant, from: PeerId, limit: usize) -> Vec<PeerView> {
+        let entries = self.peers.iter().filter(|entry| entry.name.id >= from);
+        entries
+            .take(limit.min(MAX_PAGE))
+            .map(|entry| self.view(entry, now))
+            .collect()
+    }
+
+    /// How many peers there are, and how many of them are established.
+    pub fn peer_counts(&self) -> (usize, usize) {
+        let established = self.peers.iter().filter(|entry| entry.slot.is_some());
+        (self.peers.iter().count(), established.count())
+    }
+
+    /// How many peers would keep our routes if we went now without a word (RFC 4724 §4.2).
+    pub fn kept_by(&self) -> usize {
+        let negotiated = self
+            .peers
+            .iter()
+            .filter_map(|entry| entry.session.established());
+        negotiated
+            .filter(|(_, negotiated)| negotiated.graceful_restart.is_some())
+            .count()
     }
 
     /// The peer with this name or address.
@@ -122,6 +152,19 @@ impl Speaker {
         Ok(self
             .rib
             .adj_rib_out(slot, family, from, limit.min(MAX_PAGE)))
+    }
+
+    /// What the peer with this name or address is to know of one prefix; `None` for nothing.
+    ///
+    /// # Errors
+    ///
+    /// There is no such peer, or it is not established.
+    pub fn announced_to(
+        &self,
+        peer: &str,
+        prefix: &IpNet,
+    ) -> Result<Option<AnnouncedView>, CommandError> {
+        Ok(self.rib.announced_to(self.slot_of(peer)?, prefix))
     }
 
     /// The longest known prefix that covers `prefix`, or is it.
@@ -194,13 +237,15 @@ impl Speaker {
                 .established()
                 .map(|(_, negotiated)| negotiated.clone()),
             uptime: entry.established_at.map(|at| now.since(at)),
-            last_down: entry
-                .last_down
-                .clone()
-                .map(|(at, reason)| (now.since(at), reason)),
+            last_down: session
+                .last_error()
+                .map(|error| (now.since(error.at), error.reason.clone())),
             sessions: entry.sessions,
             counters: *session.counters(),
             routes: entry.slot.and_then(|slot| self.rib.summary(slot)),
+            keeps: entry
+                .kept
+                .map(|kept| (kept.families, kept.until.since(now))),
             waits: session
                 .poll_timeout()
                 .map(|(at, timer)| (timer, at.since(now))),

@@ -8,7 +8,7 @@ use bgp_core::session::{
 };
 use bgp_core::time::{Duration, Instant};
 use bgp_core::types::{ConnectionId, RouterId};
-use bgp_core::wire::{self, Capability, Message, Notification, NotificationError, Open};
+use bgp_core::wire::{self, Capability, Message, Notification, Open};
 use bytes::BytesMut;
 use std::net::Ipv4Addr;
 
@@ -173,14 +173,6 @@ fn decoded(octets: &[u8]) -> Message {
     let frame = wire::frame(octets, wire::MAX_LEN).unwrap().unwrap();
     assert_eq!(frame.len, octets.len(), "one message at a time");
     wire::decode(&frame, &context).unwrap()
-}
-
-/// A NOTIFICATION without data.
-pub(crate) fn plain(error: NotificationError) -> Notification {
-    Notification {
-        error,
-        data: Vec::new(),
-    }
 }
 
 impl Lone {

@@ -1,12 +1,22 @@
 //! Tests of the session room: the machine's table, negotiation, collision, and whole sessions in
 //! virtual time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests fail by panicking, and pick out the events they are about"
+)]
+
 mod collision;
 mod fsm;
 mod lone;
 mod negotiate;
 mod pair;
 mod protocol;
+mod sentences;
+mod walk;
+mod walker;
 mod world;
 
 use bgp_core::family::{Family, FamilySet};

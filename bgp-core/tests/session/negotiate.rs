@@ -154,11 +154,6 @@ fn router_ids() {
         OpenRefusal::BadBgpIdentifier(ours.router_id)
     );
     assert_eq!(code(&refusal(&same)), OpenError::BadBgpIdentifier);
-    let zero = Open {
-        router_id: RouterId(Ipv4Addr::UNSPECIFIED),
-        ..plain()
-    };
-    assert_eq!(code(&refusal(&zero)), OpenError::BadBgpIdentifier);
     // Another AS may use our identifier (RFC 6286 §2.2).
     let mut external = settings();
     external.role = PeerRole::External;
@@ -194,14 +189,6 @@ fn hold_times() {
             "{ours} {theirs}"
         );
     }
-    for theirs in [1, 2] {
-        let open = Open {
-            hold_time: theirs,
-            ..plain()
-        };
-        assert_eq!(refusal(&open), OpenRefusal::UnacceptableHoldTime(theirs));
-        assert_eq!(code(&refusal(&open)), OpenError::UnacceptableHoldTime);
-    }
 }
 
 #[test]
@@ -211,11 +198,11 @@ fn families() {
     let evpn = Capability::Multiprotocol(AfiSafi { afi: 25, safi: 70 });
     let only = |family| FamilySet::from_iter([family]);
     assert_eq!(
-        agree(&with(&[v4.clone()])).families,
+        agree(&with(std::slice::from_ref(&v4))).families,
         only(Family::Ipv4Unicast)
     );
     assert_eq!(
-        agree(&with(&[v6.clone()])).families,
+        agree(&with(std::slice::from_ref(&v6))).families,
         only(Family::Ipv6Unicast)
     );
     assert_eq!(agree(&with(&[v6.clone(), v4])).families, both_families());

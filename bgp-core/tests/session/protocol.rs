@@ -1,6 +1,6 @@
 //! What one session does with a peer that keeps to the rules, and with one that does not.
 
-use crate::lone::{Lone, encoded, open, open_of, plain};
+use crate::lone::{Lone, encoded, open, open_of};
 use crate::settings;
 use bgp_core::family::{AfiSafi, Family};
 use bgp_core::session::timers::LARGE_HOLD;
@@ -9,11 +9,12 @@ use bgp_core::session::{
     SessionEvent, SessionSettings, State, Stop, TimerName,
 };
 use bgp_core::time::Duration;
-use bgp_core::types::{Asn, ConnectionId};
+use bgp_core::types::{Asn, ConnectionId, RouterId};
 use bgp_core::wire::{
-    Capability, Cease, FsmError, HeaderError, Message, MessageKind, Notification,
-    NotificationError, Open, OpenError, RefreshSubtype, RouteRefresh, Update,
+    Capability, Cease, FsmError, HeaderError, MAX_LEN, Message, Notification, NotificationError,
+    Open, OpenError, RefreshError, RefreshSubtype, RouteRefresh, Update,
 };
+use std::net::Ipv4Addr;
 
 const SECOND: Duration = Duration::from_secs(1);
 const IPV4: AfiSafi = AfiSafi { afi: 1, safi: 1 };
@@ -42,7 +43,7 @@ fn raw(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn cease(cease: Cease) -> Notification {
-    plain(NotificationError::Cease(cease))
+    Notification::bare(NotificationError::Cease(cease))
 }
 
 // Messages out of place (RFC 6608).
@@ -51,19 +52,17 @@ fn cease(cease: Cease) -> Notification {
 fn unexpected_messages_get_the_subcode_of_the_state_and_their_type() {
     let keepalive = Message::Keepalive;
     let again = Message::Open(open());
-    // how far the handshake goes first, what comes then, subcode
-    let rows: [(usize, &Message, FsmError); 9] = [
-        (0, &keepalive, FsmError::UnexpectedInOpenSent),
-        (0, &end_of_rib(), FsmError::UnexpectedInOpenSent),
-        (0, &request(), FsmError::UnexpectedInOpenSent),
-        (1, &again, FsmError::UnexpectedInOpenConfirm),
-        (1, &end_of_rib(), FsmError::UnexpectedInOpenConfirm),
-        (1, &request(), FsmError::UnexpectedInOpenConfirm),
-        (2, &again, FsmError::UnexpectedInEstablished),
-        (2, &again, FsmError::UnexpectedInEstablished),
-        (2, &again, FsmError::UnexpectedInEstablished),
+    // how far the handshake goes first, what comes then, its type, subcode
+    let rows: [(usize, &Message, u8, FsmError); 7] = [
+        (0, &keepalive, 4, FsmError::UnexpectedInOpenSent),
+        (0, &end_of_rib(), 2, FsmError::UnexpectedInOpenSent),
+        (0, &request(), 5, FsmError::UnexpectedInOpenSent),
+        (1, &again, 1, FsmError::UnexpectedInOpenConfirm),
+        (1, &end_of_rib(), 2, FsmError::UnexpectedInOpenConfirm),
+        (1, &request(), 5, FsmError::UnexpectedInOpenConfirm),
+        (2, &again, 1, FsmError::UnexpectedInEstablished),
     ];
-    for (steps, message, subcode) in rows {
+    for (steps, message, kind, subcode) in rows {
         let mut lone = Lone::passive();
         let id = lone.accept();
         let handshake = [again.clone(), keepalive.clone()];
@@ -74,7 +73,7 @@ fn unexpected_messages_get_the_subcode_of_the_state_and_their_type() {
         lone.say(id, message);
         let told = lone.told(id).unwrap();
         assert_eq!(told.error, NotificationError::FiniteStateMachine(subcode));
-        assert_eq!(told.data, [message.kind() as u8]);
+        assert_eq!(told.data, [kind]);
         let updates = |event: &SessionEvent| matches!(event, SessionEvent::Update(_));
         assert!(!lone.events().iter().any(updates));
         assert!(!lone.lives(id));
@@ -177,6 +176,40 @@ fn another_version_is_an_open_error() {
     assert_eq!((told.error, told.data), (version, vec![0, 4]));
 }
 
+/// What the codec refuses to read in an OPEN ends the connection with the right subcode.
+#[test]
+fn an_open_that_no_session_may_have() {
+    let rows = [
+        (
+            open_with(|open| open.hold_time = 1),
+            OpenError::UnacceptableHoldTime,
+        ),
+        (
+            open_with(|open| open.hold_time = 2),
+            OpenError::UnacceptableHoldTime,
+        ),
+        (open_with(|open| open.my_as = 0), OpenError::BadPeerAs),
+        (
+            open_with(|open| open.router_id = RouterId(Ipv4Addr::UNSPECIFIED)),
+            OpenError::BadBgpIdentifier,
+        ),
+    ];
+    for (theirs, error) in rows {
+        let mut lone = Lone::passive();
+        let id = lone.accept();
+        lone.say(id, &Message::Open(theirs));
+        let told = lone.told(id).unwrap();
+        assert_eq!(told.error, NotificationError::OpenMessage(error));
+        assert!(!lone.lives(id));
+    }
+}
+
+fn open_with(change: impl FnOnce(&mut Open)) -> Open {
+    let mut theirs = open();
+    change(&mut theirs);
+    theirs
+}
+
 /// RFC 5492 §3: the next OPEN goes without optional capabilities, once.
 #[test]
 fn a_peer_that_refuses_capabilities_gets_an_open_without_them() {
@@ -185,7 +218,8 @@ fn a_peer_that_refuses_capabilities_gets_an_open_without_them() {
         OpenError::UnsupportedCapability,
     ] {
         let mut lone = Lone::new(settings());
-        let refusal = Message::Notification(plain(NotificationError::OpenMessage(error)));
+        let refusal =
+            Message::Notification(Notification::bare(NotificationError::OpenMessage(error)));
         let capabilities = [false, true, false];
         for reduced in capabilities {
             let id = lone.connect();
@@ -210,7 +244,10 @@ fn an_open_that_does_not_come_is_awaited_for_four_minutes() {
     assert!(lone.lives(id));
     lone.wait(SECOND);
     let told = lone.told(id).unwrap();
-    assert_eq!(told, plain(NotificationError::HoldTimerExpired));
+    assert_eq!(
+        told,
+        Notification::bare(NotificationError::HoldTimerExpired)
+    );
     assert_eq!(lone.ended(), [DownReason::HoldTimerExpired(LARGE_HOLD)]);
 }
 
@@ -291,6 +328,17 @@ fn too_many_prefixes_end_the_session_with_a_hard_reset() {
     let reason = DownReason::Reset(cease(Cease::MaximumPrefixes));
     assert_eq!(lone.ended(), [reason]);
     assert!(lone.session.is_started(), "it comes back");
+}
+
+/// What is quoted in a NOTIFICATION is cut so that everybody can read it.
+#[test]
+fn a_long_malformed_message_is_quoted_in_part() {
+    let (mut lone, id) = Lone::established();
+    lone.octets(id, &raw(5, &[1; 5_000]));
+    let told = lone.told(id).unwrap();
+    let length = NotificationError::RouteRefresh(RefreshError::InvalidMessageLength);
+    assert_eq!(told.error, length);
+    assert_eq!(told.data.len(), MAX_LEN - 21);
 }
 
 // The transport.
@@ -386,7 +434,7 @@ fn a_message_longer_than_negotiated_is_refused_by_its_header() {
     let id = lone.accept();
     let mut octets = vec![0xff; 16];
     octets.extend(4_097_u16.to_be_bytes());
-    octets.push(MessageKind::Open as u8);
+    octets.push(1);
     lone.octets(id, &octets);
     let told = lone.told(id).unwrap();
     let length = NotificationError::MessageHeader(HeaderError::BadMessageLength);
@@ -533,8 +581,50 @@ fn last_words_of_many_refused_connections_are_bounded() {
     assert_eq!(told.count(), MAX_FAREWELLS);
 }
 
+/// The longest message there is, octet by octet, and one that nobody negotiated.
 #[test]
-fn a_session_is_small() {
-    let session = size_of::<Session>();
-    assert!(session <= 768, "an idle session takes {session} octets");
+fn the_longest_message_octet_by_octet() {
+    let (mut lone, id) = Lone::established();
+    let octets = long_update(65_535);
+    for octet in &octets {
+        lone.octets(id, std::slice::from_ref(octet));
+    }
+    let events = lone.events();
+    assert!(
+        matches!(events[..], [SessionEvent::Update(_)]),
+        "{events:?}"
+    );
+    // What follows is read from where the message ends.
+    lone.say(id, &end_of_rib());
+    assert!(matches!(lone.events()[..], [SessionEvent::Update(_)]));
+}
+
+#[test]
+fn a_long_update_that_was_not_negotiated_is_refused_by_its_header() {
+    let mut lone = Lone::new(SessionSettings {
+        passive: true,
+        extended_messages: false,
+        ..settings()
+    });
+    let id = lone.accept();
+    lone.open(id);
+    lone.say(id, &Message::Keepalive);
+    lone.say(id, &end_of_rib());
+    lone.octets(id, &long_update(4_096));
+    assert!(lone.lives(id));
+    lone.octets(id, &long_update(4_097)[..19]);
+    let told = lone.told(id).unwrap();
+    let length = NotificationError::MessageHeader(HeaderError::BadMessageLength);
+    assert_eq!((told.error, told.data), (length, vec![0x10, 0x01]));
+}
+
+/// An UPDATE of `len` octets with one long attribute that nobody knows.
+fn long_update(len: u16) -> Vec<u8> {
+    let value = len - 19 - 4 - 4;
+    let mut body = vec![0, 0];
+    body.extend((value + 4).to_be_bytes());
+    body.extend([0xd0, 200]);
+    body.extend(value.to_be_bytes());
+    body.resize(usize::from(len) - 19, 0);
+    raw(2, &body)
 }

@@ -28,6 +28,8 @@ pub(crate) struct World {
     links: Vec<Link>,
     next_id: u64,
     rng: Rng,
+    /// By how much the way through the network varies, in microseconds.
+    pub(crate) jitter: u64,
     /// Largest piece in which octets arrive.
     pub(crate) chunk: u64,
 }
@@ -73,6 +75,7 @@ impl World {
             links: Vec::new(),
             next_id: 1,
             rng,
+            jitter: 0,
             chunk: 64,
         }
     }
@@ -309,8 +312,8 @@ impl World {
             mute: [false, false],
         };
         link.ids[side] = Some(id);
-        let there = self.now + LATENCY;
-        let back = there + LATENCY;
+        let there = self.now + self.latency();
+        let back = there + self.latency();
         if self.ends[1 - side].listens {
             link.to[1 - side].push_back((there, Item::Accepted));
             link.to[side].push_back((back, Item::Connected));
@@ -345,13 +348,19 @@ impl World {
     }
 
     fn put(&mut self, side: Side, id: ConnectionId, item: Item) {
-        let at = self.now + LATENCY;
+        let at = self.now + self.latency();
         let mut links = self.links.iter_mut();
         if let Some(link) = links.find(|link| link.ids[side] == Some(id))
             && !link.mute[side]
         {
-            link.to[1 - side].push_back((at, item));
+            // What was sent later never arrives earlier.
+            let last = link.to[1 - side].back().map(|(at, _)| *at);
+            link.to[1 - side].push_back((last.map_or(at, |last| last.max(at)), item));
         }
+    }
+
+    fn latency(&mut self) -> Duration {
+        LATENCY + Duration::from_micros(self.rng.below(self.jitter))
     }
 
     fn forget_dead_links(&mut self) {

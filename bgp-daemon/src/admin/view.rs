@@ -164,6 +164,12 @@ pub struct Peer {
     pub messages_received: BTreeMap<String, u64>,
     /// Messages sent, by type.
     pub messages_sent: BTreeMap<String, u64>,
+    /// Families whose routes from its last session stay for now, because it may be restarting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<String>,
+    /// How long they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps_for: Option<u64>,
     /// What it waits for next, and how long still.
     pub waits_for: Option<Wait>,
 }

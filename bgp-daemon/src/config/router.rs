@@ -1,11 +1,11 @@
 //! `[router]`: who we are and where we listen.
 
 use super::section::{Places, Reader, Section};
-use crate::host::Host;
+use crate::host::{Host, everywhere};
 use bgp_core::complaint::Complaint;
 use bgp_core::config::{DEFAULT_PORT, Router};
 use bgp_core::types::{Asn, ClusterId, RouterId};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// What the section says.
 pub(super) struct RawRouter {
@@ -58,15 +58,6 @@ pub(super) fn read(
         listen,
         places,
     })
-}
-
-/// All addresses of both families at the well-known port.
-pub(super) fn everywhere(port: u16) -> Vec<SocketAddr> {
-    let any = [
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    ];
-    any.map(|address| SocketAddr::new(address, port)).to_vec()
 }
 
 fn read_listen(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Vec<SocketAddr> {

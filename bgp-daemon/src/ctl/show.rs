@@ -125,6 +125,13 @@ pub(super) fn peer(peer: &Peer) -> String {
     if let Some(LastDown { ago, reason }) = &line.last_down {
         add("last down", format!("{} ago: {reason}", duration(*ago)));
     }
+    if let Some(left) = peer.keeps_for {
+        let families = peer.keeps.join(", ");
+        add(
+            "routes kept",
+            format!("{families}, for another {}", duration(left)),
+        );
+    }
     if let Some(wait) = &peer.waits_for {
         add(
             "waits for",
@@ -135,6 +142,21 @@ pub(super) fn peer(peer: &Peer) -> String {
     if let Some(negotiated) = &peer.negotiated {
         negotiated_lines(negotiated, &mut add);
     }
+    table_lines(peer, &mut add);
+    for (key, counts) in [
+        ("messages in", &peer.messages_received),
+        ("messages out", &peer.messages_sent),
+    ] {
+        let counts: Vec<_> = counts
+            .iter()
+            .map(|(kind, n)| format!("{n} {kind}"))
+            .collect();
+        add(key, counts.join(", "));
+    }
+    text
+}
+
+fn table_lines(peer: &Peer, add: &mut impl FnMut(&str, String)) {
     for (family, table) in &peer.tables {
         add(
             family,
@@ -156,17 +178,6 @@ pub(super) fn peer(peer: &Peer) -> String {
             ),
         );
     }
-    for (key, counts) in [
-        ("messages in", &peer.messages_received),
-        ("messages out", &peer.messages_sent),
-    ] {
-        let counts: Vec<_> = counts
-            .iter()
-            .map(|(kind, n)| format!("{n} {kind}"))
-            .collect();
-        add(key, counts.join(", "));
-    }
-    text
 }
 
 fn negotiated_lines(negotiated: &Negotiated, add: &mut impl FnMut(&str, String)) {
@@ -523,6 +534,8 @@ not sent to tor-1: no export policy (RFC 8212)
             tables: BTreeMap::new(),
             messages_received: BTreeMap::from([("open".to_owned(), 2)]),
             messages_sent: BTreeMap::new(),
+            keeps: Vec::new(),
+            keeps_for: None,
             waits_for: None,
         };
         let text = super::peer(&peer);

@@ -295,10 +295,10 @@ fn read_path(prefix: &str, path: &Value) -> Option<ReceivedRoute> {
 /// A number that may be absent; `None` when it is there and no `u32`.
 #[expect(clippy::option_option, reason = "outer: readable; inner: present")]
 fn number(value: &Value) -> Option<Option<u32>> {
-    match value {
-        Value::Null => Some(None),
-        value => Some(Some(u32::try_from(value.as_u64()?).ok()?)),
+    if value.is_null() {
+        return Some(None);
     }
+    u32::try_from(value.as_u64()?).ok().map(Some)
 }
 
 /// A list of texts that may be absent.

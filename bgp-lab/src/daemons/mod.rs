@@ -19,7 +19,7 @@ mod openbgpd;
 
 pub(crate) use bird::channel;
 
-use crate::capability::Need;
+use crate::capability::{self, Need};
 use crate::netns::Namespace;
 use crate::process::ask;
 use crate::route::{Announcement, ReceivedRoute};
@@ -156,6 +156,17 @@ impl Brand {
             ],
             Self::ExaBgp => &[Need::Namespaces, Need::Program(exabgp::PROGRAM, "exabgp")],
         }
+    }
+
+    /// Those that can run on this machine; what `test` has to do without is recorded as skipped.
+    pub fn available(test: &str) -> Vec<Self> {
+        let brands = Self::ALL.into_iter();
+        brands
+            .filter(|brand| {
+                let part = format!("{test} with {}", brand.word());
+                capability::need(&part, brand.needs())
+            })
+            .collect()
     }
 
     /// One of it on `host`, not started yet.

@@ -51,7 +51,14 @@ impl OpenBgpd {
 
     fn reload(&self) -> Result<()> {
         self.host.write("bgpd.conf", &self.configuration())?;
-        self.ask(&["reload"]).map(drop)
+        // While one reload is under way it puts off another.
+        wait::until("OpenBGPD's reload", START_LIMIT, || {
+            match self.ask(&["reload"]) {
+                Ok(answer) if answer.contains("request processed") => Ok(()),
+                Ok(answer) => Err(answer),
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 
     fn configuration(&self) -> String {

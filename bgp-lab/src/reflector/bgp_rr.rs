@@ -75,11 +75,15 @@ impl Reflector for BgpRr {
     fn start(&mut self) -> Result<()> {
         let path = self.dir.join("bgp-rr.toml");
         let mut text = String::new();
-        write_configuration(&self.setup, &self.dir, &mut text)
+        write_configuration(&self.setup, &mut text)
             .map_err(|error| Error::Check(error.to_string()))?;
         fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
         let mut command = Command::new(binary("bgp-rr", "BGP_RR_BIN")?);
-        command.arg("--config").arg(path);
+        command
+            .arg("--config")
+            .arg(path)
+            .arg("--admin-socket")
+            .arg(self.dir.join("admin.sock"));
         let mut process = Process::start(&self.namespace, "bgp-rr", &self.dir, command)?;
         wait::until("bgp-rr's admin socket", START_LIMIT, || {
             process.check_alive().map_err(|error| error.to_string())?;
@@ -150,7 +154,7 @@ pub(super) fn binary(name: &'static str, variable: &'static str) -> Result<PathB
     }
 }
 
-fn write_configuration(setup: &Setup, dir: &Path, text: &mut String) -> std::fmt::Result {
+fn write_configuration(setup: &Setup, text: &mut String) -> std::fmt::Result {
     let listen: Vec<String> = setup
         .listen
         .iter()
@@ -158,13 +162,11 @@ fn write_configuration(setup: &Setup, dir: &Path, text: &mut String) -> std::fmt
         .collect();
     writeln!(
         text,
-        "[router]\nas = {}\nrouter-id = \"{}\"\ncluster-id = \"{}\"\nlisten = [{}]\n\
-         admin-socket = \"{}\"",
+        "[router]\nas = {}\nrouter-id = \"{}\"\ncluster-id = \"{}\"\nlisten = [{}]",
         setup.asn,
         setup.router_id,
         setup.cluster_id,
         listen.join(", "),
-        dir.join("admin.sock").display()
     )?;
     for range in &setup.ranges {
         write_range(setup, range, text)?;

@@ -8,6 +8,7 @@ use crate::daemons::channel;
 use crate::netns::Namespace;
 use crate::process::{Process, ask};
 use crate::{During, Error, Result, wait};
+use bgp_core::prefix::IpNet;
 use bgp_core::types::PeerRole;
 use std::fmt::Write;
 use std::fs;
@@ -120,17 +121,10 @@ fn write_peer(setup: &Setup, peer: &Peer, text: &mut String) -> std::fmt::Result
         peer.address,
         peer.terms.asn
     )?;
-    if let Some(local) = setup
-        .listen
-        .iter()
-        .find(|local| local.is_ipv4() == peer.address.is_ipv4())
-    {
-        writeln!(text, "  source address {local};")?;
-    }
     if peer.passive {
         writeln!(text, "  passive;")?;
     }
-    write_terms(setup, &peer.terms, text)
+    write_terms(setup, peer.address.is_ipv4(), &peer.terms, text)
 }
 
 fn write_range(setup: &Setup, range: &Range, text: &mut String) -> std::fmt::Result {
@@ -141,10 +135,21 @@ fn write_range(setup: &Setup, range: &Range, text: &mut String) -> std::fmt::Res
         range.terms.asn,
         name = range.name.replace('-', "_"),
     )?;
-    write_terms(setup, &range.terms, text)
+    if range.terms.role == PeerRole::External {
+        writeln!(text, "  multihop;")?;
+    }
+    write_terms(
+        setup,
+        matches!(range.accept, IpNet::V4(_)),
+        &range.terms,
+        text,
+    )
 }
 
-fn write_terms(setup: &Setup, terms: &Terms, text: &mut String) -> std::fmt::Result {
+fn write_terms(setup: &Setup, ipv4: bool, terms: &Terms, text: &mut String) -> std::fmt::Result {
+    if let Some(local) = setup.listen.iter().find(|local| local.is_ipv4() == ipv4) {
+        writeln!(text, "  source address {local}; strict bind;")?;
+    }
     writeln!(
         text,
         "  local as {};\n  hold time {};\n  connect retry time 1; connect delay time 1; error wait time 1, 2;",

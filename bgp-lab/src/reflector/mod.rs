@@ -1,7 +1,22 @@
 //! The router under test behind one trait, and BIRD in its place as our yardstick.
 //!
 //! [`Setup`] says what the reflector is told: who it is, its configured peers and the ranges from
-//! which it accepts others. [`Make::install`] writes that in the language of `bgp-rr` or of BIRD.
+//! which it accepts others. [`Make::install`] writes that in the language of `bgp-rr` or of BIRD,
+//! so that every test can be run with either: where BIRD fails a row too, the row deserves a
+//! second look; where only we do, the fault is ours.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `bgp_rr` | ours: TOML, `bgp-rr --config`, `bgpctl --json` |
+//! | `bird` | BIRD 2: its configuration language, `birdc` |
+//!
+//! # Invariants
+//!
+//! - A reflector listens on the addresses of its [`Setup`] alone, within its namespace.
+//! - External peers get a policy that lets everything pass: what RFC 8212 refuses by default is
+//!   the business of other tests.
+//!
+//! RFC 4456 names the roles of peers; which routes they must get is said in `topology`.
 
 mod bgp_rr;
 mod bird;

@@ -1,0 +1,377 @@
+//! A daemon from its arguments to its end: the composition of everything else.
+//!
+//! ```text
+//! Options ─▶ configuration ─▶ listeners, admin socket ─▶ Speaker ─▶ bgp_io::spawn
+//!                                                                       │
+//!      signals, orders ─▶ watch ─▶ shutdown      events ─▶ log ◀────────┤
+//!                                                admin API ◀────────────┘
+//! ```
+//!
+//! # How it ends
+//!
+//! SIGTERM and SIGINT close all sessions without a NOTIFICATION, so that peers with graceful
+//! restart keep our routes while we are away (RFC 4724 §4). Only `bgpctl shutdown --drain` tells
+//! the peers that we go. A second signal ends the process at once.
+//!
+//! # Invariants
+//!
+//! - Nothing is listened on, and no file is made, before the configuration is known to be good.
+//! - The first line that is printed says who we are, where we listen and whom we accept.
+//! - What the engine does never waits for a log line or an admin client.
+
+mod events;
+mod listen;
+mod mark;
+
+use crate::admin::socket::{AdminSocket, SocketFile};
+use crate::admin::{self, Api, Facts};
+use crate::config::{DaemonConfig, Loaded, Report};
+use crate::host::Host;
+use crate::log;
+use bgp_core::session::Stop;
+use bgp_core::speaker::Speaker;
+use bgp_io::{Clock, Events, Handle};
+use mark::RestartMark;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+/// How often the restart mark is brought up to date.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long admin clients may take to read their last answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What the arguments say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// The name of the program.
+    pub program: &'static str,
+    /// The configuration file; without one the built-in default runs.
+    pub config: Option<PathBuf>,
+    /// Only print the effective configuration.
+    pub check: bool,
+    /// Where the admin socket goes; without it one of the usual places.
+    pub admin_socket: Option<PathBuf>,
+    /// What log lines look like.
+    pub log_format: log::Format,
+    /// Least level of log lines; without it `RUST_LOG` decides.
+    pub log_level: Option<String>,
+}
+
+/// Runs a daemon to its end, which is what the exit code tells: 0 when it was asked to end (or
+/// the configuration was printed), 1 when something is wrong.
+pub fn run(options: &Options) -> ExitCode {
+    let outcome = if options.check {
+        check(options)
+    } else {
+        start(options)
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error cannot be written there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{}: {error}", options.program);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `--check`: the effective configuration, with every default, as a file.
+fn check(options: &Options) -> Result<(), String> {
+    let host = Host::look();
+    let (config, warnings) = match load(options, &host)? {
+        Some(Loaded { config, warnings }) => (config, warnings.to_string()),
+        None => {
+            let chosen = listen::choose()?;
+            let config = DaemonConfig::built_in(&host, chosen.addresses());
+            (config, String::new())
+        }
+    };
+    let mut stderr = io::stderr();
+    let mut stdout = io::stdout();
+    stderr
+        .write_all(warnings.as_bytes())
+        .and_then(|()| stdout.write_all(config.to_string().as_bytes()))
+        .and_then(|()| stdout.flush())
+        .map_err(|error| format!("cannot write the configuration: {error}"))
+}
+
+fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
+    let loaded = options
+        .config
+        .as_deref()
+        .map(|path| DaemonConfig::load(path, host));
+    loaded
+        .transpose()
+        .map_err(|error| format!("the configuration is refused\n\n{error}"))
+}
+
+/// Everything that is ready before the runtime starts.
+struct Prepared {
+    config: DaemonConfig,
+    listeners: Vec<bgp_io::Listener>,
+    socket: AdminSocket,
+    mark: RestartMark,
+    facts: Facts,
+}
+
+fn start(options: &Options) -> Result<(), String> {
+    let host = Host::look();
+    let (config, warnings, listening) = match load(options, &host)? {
+        Some(Loaded { config, warnings }) => {
+            let listening = listen::bind(&config.listen)?;
+            (config, Some(warnings), listening)
+        }
+        None => {
+            let listening = listen::choose()?;
+            let config = DaemonConfig::built_in(&host, listening.addresses());
+            (config, None, listening)
+        }
+    };
+    let socket = AdminSocket::bind(options.program, options.admin_socket.as_deref())
+        .map_err(|error| error.to_string())?;
+    let _guard = log::set_up(options.log_format, options.log_level.as_deref())?;
+    let first_line = first_line(options, &host, &config, &listening, &socket);
+    match options.log_format {
+        log::Format::Human => {
+            let _ = writeln!(io::stderr(), "{first_line}");
+        }
+        log::Format::Json => tracing::info!("{first_line}"),
+    }
+    tell(warnings.as_ref(), &listening);
+    let facts = Facts {
+        program: options.program,
+        version: env!("CARGO_PKG_VERSION"),
+        configuration: options
+            .config
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        listen: listening.addresses(),
+        started: std::time::Instant::now(),
+    };
+    let prepared = Prepared {
+        mark: RestartMark::beside(socket.path()),
+        config,
+        listeners: listening.listeners,
+        socket,
+        facts,
+    };
+    // One thread for the engine, one for the admin API and everything else.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let outcome = runtime.block_on(serve(prepared));
+    // Nothing of ours is left; a thread that hangs in a system call must not keep us.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn tell(warnings: Option<&Report>, listening: &listen::Listening) {
+    for line in warnings.iter().flat_map(|report| report.lines()) {
+        tracing::warn!("{line}");
+    }
+    for left_out in &listening.left_out {
+        tracing::warn!("{left_out}");
+    }
+}
+
+/// Who we are, where we listen, whom we accept, and where to ask more.
+fn first_line(
+    options: &Options,
+    host: &Host,
+    config: &DaemonConfig,
+    listening: &listen::Listening,
+    socket: &AdminSocket,
+) -> String {
+    let router = &config.speaker.router;
+    let source = if router.router_id == host.router_id {
+        format!(" ({})", host.router_id_source)
+    } else {
+        String::new()
+    };
+    let addresses = listening.addresses();
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let addresses = match addresses.as_slice() {
+        [] => "not listening".to_owned(),
+        some => format!("listening on {}", some.join(", ")),
+    };
+    let why = listening
+        .why_not_179
+        .map(|why| format!(" (port 179 {why})"));
+    let groups = config.speaker.dynamic.iter();
+    let accepted: Vec<String> = groups
+        .flat_map(|group| group.accept.iter())
+        .map(ToString::to_string)
+        .collect();
+    let accepted = match accepted.as_slice() {
+        [] => "accepting configured peers only".to_owned(),
+        some => format!("accepting peers from {}", some.join(", ")),
+    };
+    let configuration = match &options.config {
+        Some(path) => {
+            let count = config.speaker.peers.len();
+            format!("{count} configured peers; configuration {}", path.display())
+        }
+        None => "built-in default: use --config FILE for your own".to_owned(),
+    };
+    format!(
+        "{} {}: AS {}, router id {}{source}, {addresses}{}, {accepted}; admin socket {}; \
+         {configuration}",
+        options.program,
+        env!("CARGO_PKG_VERSION"),
+        router.asn,
+        router.router_id,
+        why.unwrap_or_default(),
+        socket.path().display(),
+    )
+}
+
+async fn serve(prepared: Prepared) -> Result<(), String> {
+    let Prepared {
+        config,
+        listeners,
+        socket,
+        mut mark,
+        facts,
+    } = prepared;
+    let mut speaker_config = config.speaker;
+    let restart_time = speaker_config.router.restart_time;
+    speaker_config.router.restarting = mark.take(restart_time);
+    if speaker_config.router.restarting {
+        tracing::info!(
+            "peers may be keeping routes of a predecessor: End-of-RIB waits for theirs (RFC 4724)"
+        );
+    }
+    listen::raise_descriptor_limit(&speaker_config);
+    let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let (listener, file) = socket
+        .listen()
+        .map_err(|error| format!("cannot listen on the admin socket: {error}"))?;
+    let clock = Clock::start();
+    let seed = RandomState::new().hash_one(std::process::id());
+    let speaker = Speaker::new(speaker_config, clock.now(), seed);
+    let speaker = speaker.map_err(|error| error.to_string())?;
+    let started = bgp_io::spawn(speaker, clock, listeners);
+    let (handle, events) = started.map_err(|error| format!("cannot start the engine: {error}"))?;
+    let (stop, stopped) = mpsc::channel(1);
+    let api = Api {
+        engine: handle.asker(),
+        stats: handle.watch_stats(),
+        facts: Arc::new(facts),
+        stop,
+    };
+    let (end, ended) = oneshot::channel::<()>();
+    let admin = tokio::spawn(admin::serve(listener, api, async move {
+        let _ = ended.await;
+    }));
+    let outcome = watch(handle, events, signals, stopped, &mut mark).await;
+    let _ = end.send(());
+    let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
+    remove(file);
+    outcome
+}
+
+/// Takes the admin socket away last, so that who asks meanwhile is answered.
+fn remove(file: SocketFile) {
+    drop(file);
+}
+
+/// Stays until somebody wants an end, then ends all sessions in the way that was asked for.
+async fn watch(
+    handle: Handle,
+    events: Events,
+    mut signals: Signals,
+    mut stopped: mpsc::Receiver<Stop>,
+    mark: &mut RestartMark,
+) -> Result<(), String> {
+    let mut logged = tokio::spawn(events::log(events));
+    let Signals { end, hang_up } = &mut signals;
+    let mut keep = tokio::time::interval(MARK_INTERVAL);
+    let how = loop {
+        tokio::select! {
+            name = end.next() => {
+                tracing::info!("{name}: ending");
+                break Stop::Silent;
+            }
+            Some(how) = stopped.recv() => break how,
+            _ = hang_up.recv() => tracing::warn!(
+                "SIGHUP: this version does not reload its configuration; to apply a new one, test \
+                 it with --check and restart"
+            ),
+            _ = keep.tick() => {
+                mark_if_kept(&handle, mark).await;
+            }
+            _ = &mut logged => return Err("the engine ended by itself; see the log".to_owned()),
+        }
+    };
+    match how {
+        Stop::Silent => {
+            let kept_by = mark_if_kept(&handle, mark).await;
+            tracing::info!(kept_by, "closing all sessions without a word");
+        }
+        Stop::AdministrativeShutdown(_)
+        | Stop::AdministrativeReset(_)
+        | Stop::PeerDeconfigured
+        | Stop::OtherConfigurationChange => {
+            mark.clear();
+            tracing::info!("draining: all peers are told that we go");
+        }
+    }
+    tokio::select! {
+        () = handle.shutdown(how) => {
+            tracing::info!("ended");
+            Ok(())
+        }
+        name = signals.end.next() => Err(format!("{name} again: ended at once")),
+    }
+}
+
+/// Marks that peers would keep our routes if we were gone now, and says how many.
+async fn mark_if_kept(handle: &Handle, mark: &mut RestartMark) -> usize {
+    let kept_by = handle.ask(|speaker, _| speaker.kept_by()).await;
+    let kept_by = kept_by.unwrap_or_default();
+    if kept_by > 0 {
+        mark.set();
+    }
+    kept_by
+}
+
+/// The signals that we know.
+struct Signals {
+    end: EndSignals,
+    hang_up: Signal,
+}
+
+/// Those that ask for an end.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            end: EndSignals {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl EndSignals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
