@@ -1,7 +1,7 @@
 //! Whether peers may be keeping routes of a predecessor (RFC 4724 §4.1).
 //!
 //! A process cannot know by itself whether it follows one that peers still remember. So while any
-//! peer would keep our routes, a file beside the admin socket is touched every few seconds; whoever
+//! peer would keep our routes, a file beside the admin socket is touched every second; whoever
 //! starts next and finds it fresh sets the R bit and holds End-of-RIB back. That covers a crash
 //! as well as SIGTERM. A drained shutdown removes it, because peers then keep nothing; so does
 //! the reboot that empties `/run`, and the restart time.

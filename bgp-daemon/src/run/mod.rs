@@ -42,7 +42,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 /// How often the restart mark is brought up to date.
-const MARK_INTERVAL: Duration = Duration::from_secs(5);
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long admin clients may take to read their last answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -321,7 +321,7 @@ async fn watch(
         | Stop::PeerDeconfigured
         | Stop::OtherConfigurationChange => {
             mark.clear();
-            tracing::info!("closing all sessions: {how}");
+            tracing::info!("draining: all peers are told that we go");
         }
     }
     tokio::select! {
