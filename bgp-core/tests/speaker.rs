@@ -5,7 +5,7 @@
 
 use bgp_core::config::Peer;
 use bgp_core::config::{Config, DynamicGroup, PeerSettings, Router};
-use bgp_core::family::Family;
+use bgp_core::family::{Family, FamilySet};
 use bgp_core::session::{State, Stop};
 use bgp_core::speaker::{DEFERRAL, Event, Output, QUIET, Refused, Speaker};
 use bgp_core::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use bgp_core::types::{Asn, ConnectionId, RouterId};
 use bgp_core::wire::{NextHop, PathAttributes};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 const AS: Asn = Asn(64_512);
 
@@ -273,6 +274,25 @@ fn routes_of_a_client_that_does_not_come_back_go_after_its_restart_time() {
         1,
         "and it is forgotten"
     );
+}
+
+#[test]
+fn a_family_that_was_not_negotiated_is_not_kept() {
+    let mut config = reflector(10);
+    let settings = Arc::make_mut(&mut config.dynamic[0].settings);
+    settings.families = FamilySet::from_iter([Family::Ipv4Unicast]);
+    let mut net = Net::new(config);
+    net.start(2, node(2));
+    net.run(SECOND);
+    net.kill(2);
+    net.run(SECOND);
+    let keeps = |net: &Net| net.speakers[&1].peers(net.now)[0].keeps;
+    let (families, _) = keeps(&net).unwrap();
+    assert_eq!(families, FamilySet::from_iter([Family::Ipv4Unicast]));
+    net.start(2, node(2));
+    net.run(DEFERRAL * 2);
+    assert_eq!(net.established(1), 1);
+    assert_eq!(keeps(&net), None);
 }
 
 #[test]

@@ -353,17 +353,18 @@ impl Draw<'_> {
     }
 
     fn attributes(&mut self, host: usize, med: MedRule) -> PathAttributes {
-        let mut attributes = PathAttributes::default();
-        attributes.origin = *pick(
-            &mut self.rng,
-            &[Origin::Igp, Origin::Igp, Origin::Egp, Origin::Incomplete],
-        );
-        attributes.local_pref = *pick(&mut self.rng, &[None, None, None, Some(50), Some(200)]);
-        attributes.as_path = self.as_path(host, med);
+        let origins = [Origin::Igp, Origin::Igp, Origin::Egp, Origin::Incomplete];
+        let preferences = [None, None, None, Some(50), Some(200)];
+        let mut attributes = PathAttributes {
+            origin: *pick(&mut self.rng, &origins),
+            local_pref: *pick(&mut self.rng, &preferences),
+            as_path: self.as_path(host, med),
+            communities: self.communities(),
+            ..PathAttributes::default()
+        };
         if med != MedRule::Never {
             attributes.med = *pick(&mut self.rng, &[None, Some(0), Some(5), Some(10)]);
         }
-        attributes.communities = self.communities();
         if self.chance(6) {
             attributes.atomic_aggregate = true;
             attributes.aggregator = Some(Aggregator {

@@ -6,7 +6,7 @@ use super::export::export;
 use super::group::Group;
 use super::ids::{AttributesId, PrefixId};
 use super::peers::PeerSlot;
-use super::table::Table;
+use super::table::{Table, source_in};
 
 impl Rib {
     /// Checks every invariant that can be told from the state alone. Takes time in proportion to
@@ -152,18 +152,8 @@ impl Rib {
                     entry.attributes()
                 ));
             }
-            let source = admitted.and_then(|best| {
-                let serial = self.shared.peers.get(best.peer)?.serial;
-                group
-                    .readers()
-                    .of_session(serial)
-                    .map(|reader| reader.serial)
-            });
-            // The source of a session that is gone stays until its path is removed.
-            let gone = entry
-                .source()
-                .filter(|s| group.readers().of_session(*s).is_none());
-            if admitted.is_some() && gone.is_none() && source != entry.source() {
+            let source = admitted.and_then(|best| source_in(group, &self.shared.peers, best));
+            if admitted.is_some() && source != entry.source() {
                 return Err(format!(
                     "{prefix:?}: the source is {source:?}, not {:?}",
                     entry.source()

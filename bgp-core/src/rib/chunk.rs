@@ -61,6 +61,8 @@ enum Audience {
     AllBut(Serial),
     /// The one alone that said so, having been told before that another did.
     Only(Serial),
+    /// The one alone whose former session said so.
+    Returned(Serial),
 }
 
 impl Message {
@@ -73,6 +75,7 @@ impl Message {
                 source != serial && !(self.announces && Some(source) == former)
             }
             Audience::Only(source) => source == serial,
+            Audience::Returned(source) => Some(source) == former,
         }
     }
 }
@@ -167,6 +170,9 @@ impl<'a> Packer<'a> {
         if let Some(owed) = entry.owed().filter(|_| !only_announce) {
             self.withdraw(Audience::Only(owed), nlri);
         }
+        if let Some(departed) = self.departed(prefix, entry).filter(|_| !only_announce) {
+            self.withdraw(Audience::Returned(departed), nlri);
+        }
         let audience = entry.source().map_or(Audience::All, Audience::AllBut);
         match entry
             .attributes()
@@ -178,6 +184,15 @@ impl<'a> Packer<'a> {
             }
             None => self.withdraw(audience, nlri),
         }
+    }
+
+    /// The source of a route whose session is gone. Its peer may be back, and have been told
+    /// before that another is the source: what comes back to it now is a withdraw.
+    fn departed(&self, prefix: PrefixId, entry: Entry) -> Option<Serial> {
+        let source = entry.source().filter(|_| !entry.is_tombstone())?;
+        let best = self.words.routes.best(prefix)?;
+        let peer = self.words.peers.get(best.peer)?;
+        (!peer.up && peer.serial == source).then_some(source)
     }
 
     fn withdraw(&mut self, audience: Audience, nlri: Nlri) {

@@ -129,11 +129,21 @@ impl Entry {
 #[derive(Clone, Copy)]
 pub(super) struct Announcement {
     pub(super) attributes: AttributesId,
-    /// The session that it came from.
-    pub(super) session: Serial,
+    /// The session that it came from, if that or a later one of the same peer may read here.
+    pub(super) source: Option<Serial>,
     /// Whether the words also depend on something that differs from the last time, although the
     /// attributes do not: another peer with the same attributes.
     pub(super) reworded: bool,
+}
+
+/// Who joins.
+pub(super) struct Newcomer {
+    pub(super) slot: PeerSlot,
+    pub(super) serial: Serial,
+    /// The session that the same peer had before, if something of that is left, and how long the
+    /// log was when it left this group (or now, when it read another).
+    pub(super) former: Option<(Serial, u64)>,
+    pub(super) enhanced_refresh: bool,
 }
 
 /// The peers that hear the same words about one family.
@@ -236,24 +246,18 @@ impl Group {
     // Readers come and go.
 
     /// A new reader at the beginning.
-    pub(super) fn join(
-        &mut self,
-        slot: PeerSlot,
-        serial: Serial,
-        former: Option<Serial>,
-        enhanced_refresh: bool,
-    ) -> usize {
+    pub(super) fn join(&mut self, newcomer: Newcomer) -> usize {
         let end_of_rib = match self.unbuilt {
             Some(_) => EndOfRib::AfterBuild,
             None => EndOfRib::At(Goal::new(self.tail)),
         };
         self.readers.insert(Reader {
-            slot,
-            serial,
-            former,
-            enhanced_refresh,
+            slot: newcomer.slot,
+            serial: newcomer.serial,
+            former: newcomer.former.map(|(serial, _)| serial),
+            enhanced_refresh: newcomer.enhanced_refresh,
             cursor: FROM_NOTHING,
-            floor: FROM_NOTHING,
+            floor: newcomer.former.map_or(FROM_NOTHING, |(_, left_at)| left_at),
             chunk: None,
             end_of_rib,
             refresh: Refresh::Idle,
@@ -322,13 +326,12 @@ impl Group {
             None if old.attributes.is_none() => return,
             None => (None, old.source.filter(|source| self.reads_here(*source))),
             Some(new) => {
-                let source = Some(new.session).filter(|session| self.reads_here(*session));
                 let same_words = old.attributes == Some(new.attributes) && !new.reworded;
-                if same_words && old.source == source {
+                if same_words && old.source == new.source {
                     return;
                 }
                 interner.retain(new.attributes);
-                (Some(new.attributes), source)
+                (Some(new.attributes), new.source)
             }
         };
         let owes = self.owes_source(old, new.1);
@@ -345,17 +348,13 @@ impl Group {
     /// Whether the source of the new entry may have been told about the prefix, and not yet the
     /// opposite.
     fn owes_source(&self, old: Entry, source: Option<Serial>) -> bool {
-        let Some(source) = source else {
+        let Some(reader) = source.and_then(|source| self.readers.of_session(source)) else {
             return false;
         };
         if old.is_empty() {
             return false;
         }
-        if old.source != Some(source) {
-            return true;
-        }
-        let reader = self.readers.of_session(source);
-        old.owed().is_some() && reader.is_some_and(|reader| reader.progress() < old.seq())
+        old.source != source || (old.owed().is_some() && reader.progress() < old.seq())
     }
 
     fn append(

@@ -173,7 +173,6 @@ impl Rib {
         if let Some(old) = self.shared.peers.find(facts.peer) {
             self.peer_down(old, FamilySet::EMPTY);
         }
-        let former = self.shared.peers.former(facts.peer);
         let profiles: Vec<_> = facts
             .families
             .iter()
@@ -181,7 +180,7 @@ impl Rib {
             .collect();
         let slot = self.shared.peers.insert(facts)?;
         for profile in profiles {
-            self.tables[profile.family].join(&mut self.shared, slot, former, profile);
+            self.tables[profile.family].join(&mut self.shared, slot, profile);
         }
         if self
             .tables

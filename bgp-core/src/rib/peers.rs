@@ -94,6 +94,8 @@ pub(super) struct PeerTable {
     pub(super) best: u32,
     /// Where the peer reads.
     pub(super) reader: Option<ReaderKey>,
+    /// Where it read, and how long the log was when it left.
+    pub(super) left: Option<(ReaderKey, u64)>,
 }
 
 /// Where a peer reads: a group of the family's table, and a reader in it.
@@ -221,9 +223,8 @@ impl Peers {
     }
 
     /// The last session of `peer`, when something of it is left.
-    pub(super) fn former(&self, peer: PeerId) -> Option<Serial> {
-        let slot = *self.former.get(&peer)?;
-        self.get(slot).map(|former| former.serial)
+    pub(super) fn former(&self, peer: PeerId) -> Option<&Peer> {
+        self.get(*self.former.get(&peer)?)
     }
 
     /// The slot in which `peer` is up.

@@ -23,15 +23,16 @@ pub(super) struct Reader {
     pub(super) slot: PeerSlot,
     /// The session: what came from it is not sent back to it.
     pub(super) serial: Serial,
-    /// The session that the same peer had before, if that one is still being cleared away: what
-    /// it announced is not told back either.
+    /// The session that the same peer had before, if something of that is left: what it announced
+    /// is not told back either.
     pub(super) former: Option<Serial>,
     /// Whether a repeated table is framed by markers (RFC 7313).
     pub(super) enhanced_refresh: bool,
     /// Everything up to here has been delivered.
     pub(super) cursor: u64,
-    /// The cursor at the last route refresh: what was delivered before it is still known to the
-    /// peer, whatever the cursor says.
+    /// All that this reader has been told was true here or later: it takes no older chunk, and
+    /// needs no older tombstone. Where the last route refresh found it, or where its former
+    /// session left.
     pub(super) floor: u64,
     /// What is being delivered, and the next message in it. Pins at most one chunk.
     pub(super) chunk: Option<(Arc<Chunk>, usize)>,

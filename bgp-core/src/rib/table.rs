@@ -8,7 +8,7 @@ use super::attributes::Interner;
 use super::chunk::Words;
 use super::decision::{self, Candidate};
 use super::export::{ExportProfile, Route};
-use super::group::{Announcement, Group};
+use super::group::{Announcement, Group, Newcomer};
 use super::ids::{AttributesId, PathIndex, PrefixId, Serial};
 use super::import::Ineligible;
 use super::loc_rib::{BestChange, LocRib};
@@ -346,13 +346,7 @@ impl Table {
     // Groups.
 
     /// Makes a session a reader of the group with this profile, a new group if there is none.
-    pub(super) fn join(
-        &mut self,
-        shared: &mut Shared,
-        slot: PeerSlot,
-        former: Option<Serial>,
-        profile: ExportProfile,
-    ) {
+    pub(super) fn join(&mut self, shared: &mut Shared, slot: PeerSlot, profile: ExportProfile) {
         let found = self
             .groups
             .iter()
@@ -361,16 +355,28 @@ impl Table {
             let group = Group::new(profile, self.routes.prefixes.len());
             place_in(&mut self.groups, group)
         });
-        let Some(peer) = shared.peers.get_mut(slot) else {
+        let Some(group) = self.groups.get_mut(place).and_then(Option::as_mut) else {
             return;
         };
-        let enhanced = peer
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.enhanced_refresh);
-        if let Some(group) = self.groups.get_mut(place).and_then(Option::as_mut) {
-            let reader = group.join(slot, peer.serial, former, enhanced);
-            peer.tables[self.family].reader = Some(ReaderKey {
+        let newcomer = shared.peers.get(slot).and_then(|peer| {
+            let facts = peer.facts.as_ref()?;
+            let former = shared.peers.former(facts.peer).map(|former| {
+                let left = former.tables[self.family].left;
+                let here = left.filter(|(key, _)| key.group == place);
+                // There may be another group at that place by now, with a shorter log.
+                let floor = here.map_or(group.tail(), |(_, tail)| tail.min(group.tail()));
+                (former.serial, floor)
+            });
+            Some(Newcomer {
+                slot,
+                serial: peer.serial,
+                former,
+                enhanced_refresh: facts.enhanced_refresh,
+            })
+        });
+        let reader = newcomer.map(|newcomer| group.join(newcomer));
+        if let Some(of_peer) = shared.peers.table_mut(slot, self.family) {
+            of_peer.reader = reader.map(|reader| ReaderKey {
                 group: place,
                 reader,
             });
@@ -388,6 +394,9 @@ impl Table {
         };
         if let Some(group) = place {
             group.leave(key.reader);
+            if let Some(of_peer) = shared.peers.table_mut(slot, self.family) {
+                of_peer.left = Some((key, group.tail()));
+            }
         }
         if let Some(group) = place.take_if(|group| group.readers().is_empty()) {
             self.dissolving.push((group, 0));
@@ -555,14 +564,22 @@ fn tell_group(
         let route = routes.route(path, &shared.peers, &shared.attributes);
         route.is_some_and(|route| group.admits(&route))
     });
-    let announcement = admitted.and_then(|path| {
-        Some(Announcement {
-            attributes: path.attributes,
-            session: shared.peers.get(path.peer)?.serial,
-            reworded,
-        })
+    let announcement = admitted.map(|path| Announcement {
+        attributes: path.attributes,
+        source: source_in(group, &shared.peers, path),
+        reworded,
     });
     group.record(prefix, announcement, &mut shared.attributes);
+}
+
+/// The session that `path` came from, if it may be one of the group's readers, or of a peer that
+/// is one in another session. A peer's role is configured and does not change.
+pub(super) fn source_in(group: &Group, peers: &Peers, path: &Path) -> Option<Serial> {
+    let may_read = peers.source(path.peer).role == Some(group.profile().role);
+    peers
+        .get(path.peer)
+        .filter(|_| may_read)
+        .map(|peer| peer.serial)
 }
 
 /// Puts `item` into the first free place, and says where that is.

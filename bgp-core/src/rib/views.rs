@@ -13,7 +13,7 @@ use super::import::Ineligible;
 use super::paths::Path;
 use super::peers::{PeerSlot, PeerTable};
 use super::readers::EndOfRib;
-use super::table::Table;
+use super::table::{self, Table};
 use crate::family::{Family, FamilyMap};
 use crate::prefix::{IpNet, family_of};
 use crate::types::PeerId;
@@ -312,7 +312,10 @@ impl Rib {
         slot: PeerSlot,
         prefix: PrefixId,
     ) -> Option<AnnouncedView> {
-        let best = table.routes.best(prefix).filter(|best| best.peer != slot)?;
+        let best = table.routes.best(prefix)?;
+        if self.is_its_own(table, slot, best) {
+            return None;
+        }
         let route = table
             .routes
             .route(best, &self.shared.peers, &self.shared.attributes)?;
@@ -323,6 +326,19 @@ impl Rib {
             attributes: exported.attributes,
             next_hop: exported.next_hop,
         })
+    }
+
+    /// Whether a session is told nothing of `path` because it, or the session that its peer had
+    /// before, said so itself.
+    fn is_its_own(&self, table: &Table, slot: PeerSlot, path: &Path) -> bool {
+        let reader = self.shared.peers.get(slot).and_then(|peer| {
+            let key = peer.tables[table.family].reader?;
+            let group = table.groups.get(key.group)?.as_ref()?;
+            let source = table::source_in(group, &self.shared.peers, path)?;
+            let reader = group.readers().get(key.reader)?;
+            Some(reader.former == Some(source))
+        });
+        path.peer == slot || reader == Some(true)
     }
 
     /// All that is known about a prefix: its paths, each with the reason why it is not best, and

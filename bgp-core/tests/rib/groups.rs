@@ -4,12 +4,12 @@
 use crate::support::*;
 use bgp_core::family::Family;
 use bgp_core::prefix::IpNet;
-use bgp_core::rib::{PeerFacts, Reachability};
+use bgp_core::rib::{PeerFacts, PeerSlot, Reachability};
 use bgp_core::rng::Rng;
 use bgp_core::types::{Asn, PeerRole, RouterId};
 use bgp_core::wire::{Community, MAX_EXTENDED_LEN, PathAttributes};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 /// Peers that may be there: some equal clients, and one of each other kind.
@@ -23,6 +23,10 @@ const WORDS: u32 = 12;
 enum Step {
     Up(u32),
     Down(u32),
+    /// It goes, and its routes stay.
+    Restart(u32),
+    /// What stays of it longest goes.
+    Forget(u32),
     Say {
         peer: u32,
         prefix: u32,
@@ -58,6 +62,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => peer.clone().prop_map(Step::Up),
         2 => peer.clone().prop_map(Step::Down),
+        1 => peer.clone().prop_map(Step::Restart),
+        1 => peer.clone().prop_map(Step::Forget),
         12 => (peer.clone(), prefix.clone(), 1u32..6, words.clone()).prop_map(
             |(peer, prefix, count, words)| Step::Say { peer, prefix, count, words }
         ),
@@ -132,6 +138,7 @@ fn words(n: u32) -> PathAttributes {
 struct Run {
     lab: Lab,
     said: BTreeMap<u32, BTreeSet<IpNet>>,
+    kept: BTreeMap<u32, VecDeque<PeerSlot>>,
     time: u64,
 }
 
@@ -140,6 +147,7 @@ impl Run {
         Self {
             lab: Lab::new(),
             said: BTreeMap::new(),
+            kept: BTreeMap::new(),
             time: 0,
         }
     }
@@ -163,6 +171,15 @@ impl Run {
             Step::Down(n) => {
                 self.lab.down(n);
                 self.said.remove(&n);
+            }
+            Step::Restart(n) => {
+                self.kept.entry(n).or_default().extend(self.lab.restart(n));
+                self.said.remove(&n);
+            }
+            Step::Forget(n) => {
+                if let Some(slot) = self.kept.entry(n).or_default().pop_front() {
+                    self.lab.forget(slot);
+                }
             }
             Step::Say {
                 peer,
@@ -258,6 +275,10 @@ impl Run {
             client.read_all(&mut self.lab.rib);
         }
         self.lab.converge();
+        for slot in std::mem::take(&mut self.kept).into_values().flatten() {
+            self.lab.forget(slot);
+        }
+        self.lab.converge();
         for (n, client) in &self.lab.clients {
             for family in client.facts.families.iter() {
                 assert_eq!(client.end_of_rib[family], 1, "peer {n}, {family}");
@@ -327,6 +348,8 @@ fn narrow_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => peer.clone().prop_map(Step::Up),
         1 => peer.clone().prop_map(Step::Down),
+        1 => peer.clone().prop_map(Step::Restart),
+        1 => peer.clone().prop_map(Step::Forget),
         6 => (peer.clone(), prefix.clone(), 0u32..4).prop_map(
             |(peer, prefix, words)| Step::Say { peer, prefix, count: 1, words }
         ),

@@ -1,6 +1,7 @@
 //! Every limit is reached, and what happens there is what is promised.
 
 use crate::support::*;
+use bgp_core::family::FamilySet;
 use bgp_core::prefix::{IpNet, Nlri};
 use bgp_core::rib::{
     MAX_CACHE_BYTES, MAX_CHUNK_BYTES, MAX_CHUNKS_PER_READ, MAX_PATHS_OF_PEER, MAX_SESSIONS,
@@ -174,7 +175,7 @@ fn one_peer_has_a_bounded_number_of_paths_to_a_prefix() {
 fn sessions_beyond_the_limit_are_refused() {
     let mut rib = Rib::new(settings());
     let mut facts = v4_only(0);
-    facts.families = bgp_core::family::FamilySet::EMPTY;
+    facts.families = FamilySet::EMPTY;
     let mut last = None;
     for n in 0..MAX_SESSIONS as u32 {
         facts.peer = PeerId(n);
@@ -183,7 +184,7 @@ fn sessions_beyond_the_limit_are_refused() {
     }
     facts.peer = PeerId(u32::MAX);
     assert_eq!(rib.peer_up(facts.clone()), None);
-    rib.peer_down(last.unwrap());
+    rib.peer_down(last.unwrap(), FamilySet::EMPTY);
     assert_eq!(
         rib.peer_up(facts.clone()),
         None,

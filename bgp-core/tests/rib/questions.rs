@@ -106,7 +106,7 @@ fn summaries_count() {
     let slot = lab.clients[&2].slot;
     lab.down(2);
     assert_eq!(lab.rib.summary(slot), None);
-    assert_eq!(lab.rib.counts().draining, 1);
+    assert_eq!(lab.rib.counts().departed, 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a reader hears, and in which order: End-of-RIB, late joiners, route refresh, slow readers.
 
 use crate::support::*;
-use bgp_core::family::Family;
+use bgp_core::family::{Family, FamilySet};
 use bgp_core::prefix::IpNet;
 use bgp_core::rib::{MAX_CACHE_BYTES, MAX_CHUNK_ENTRIES, PeerFacts};
 use bgp_core::types::PeerRole;
@@ -416,8 +416,8 @@ fn families_take_turns() {
 fn a_session_that_is_gone_reads_nothing() {
     let mut lab = lab_with(5);
     let slot = lab.up(v4_only(2)).slot;
-    lab.rib.peer_down(slot);
-    lab.rib.peer_down(slot);
+    lab.rib.peer_down(slot, FamilySet::EMPTY);
+    lab.rib.peer_down(slot, FamilySet::EMPTY);
     let mut out = Vec::new();
     assert!(!lab.rib.transmit(slot, 10_000, &mut out));
     assert!(out.is_empty());

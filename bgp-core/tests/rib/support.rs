@@ -352,6 +352,19 @@ impl Lab {
         }
     }
 
+    /// Peer `n` goes away to come back: its routes are kept. Says where.
+    pub fn restart(&mut self, n: u32) -> Option<PeerSlot> {
+        let client = self.clients.remove(&n)?;
+        let all = Family::ALL.into_iter().collect();
+        self.rib.peer_down(client.slot, all);
+        Some(client.slot)
+    }
+
+    /// What was kept is wanted no more.
+    pub fn forget(&mut self, slot: PeerSlot) {
+        self.rib.forget(slot, Family::ALL.into_iter().collect());
+    }
+
     pub(crate) fn client(&mut self, n: u32) -> &mut Client {
         self.clients.get_mut(&n).expect("a client that is up")
     }

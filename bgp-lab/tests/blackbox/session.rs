@@ -176,6 +176,46 @@ fn external_opens() -> Result<()> {
 
 type Later = (&'static str, fn() -> Vec<u8>, Outcome);
 
+/// What the router says of itself (RFC 4271 §4.2).
+#[test]
+fn our_open() -> Result<()> {
+    play(
+        "session::our_open",
+        &[()],
+        |()| "its OPEN".to_owned(),
+        |scene, ()| {
+            let peer = scene.peer(PeerRole::Client)?;
+            let open = peer
+                .wire
+                .heard()
+                .iter()
+                .find(|heard| heard.message.kind == kind::OPEN);
+            let body = open
+                .map(|open| open.message.body.as_slice())
+                .unwrap_or_default();
+            let mut fixed = vec![4];
+            fixed.extend(u16::try_from(ASN).unwrap_or(0).to_be_bytes());
+            fixed.extend(180_u16.to_be_bytes());
+            fixed.extend(ROUTER.octets());
+            check(body.starts_with(&fixed), || format!("{body:02x?}"))?;
+            for (code, value) in [
+                (capability::MULTIPROTOCOL, vec![0, 1, 0, 1]),
+                (capability::MULTIPROTOCOL, vec![0, 2, 0, 1]),
+                (capability::ROUTE_REFRESH, Vec::new()),
+                (capability::ENHANCED_REFRESH, Vec::new()),
+                (capability::FOUR_OCTET_AS, ASN.to_be_bytes().to_vec()),
+            ] {
+                let wanted = tlv(code, &value);
+                let there = body.windows(wanted.len()).any(|part| part == wanted);
+                check(there, || {
+                    format!("no capability {code} {value:?} in {body:02x?}")
+                })?;
+            }
+            Ok(())
+        },
+    )
+}
+
 /// What a peer sends where its KEEPALIVE is due.
 #[rustfmt::skip] // a row is a line
 const IN_OPEN_CONFIRM: &[Later] = &[
