@@ -26,8 +26,9 @@ mod mark;
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
 use crate::config::{DaemonConfig, Loaded, Report};
-use crate::host::Host;
+use crate::host::{Host, everywhere};
 use crate::log;
+use bgp_core::config::DEFAULT_PORT;
 use bgp_core::session::Stop;
 use bgp_core::speaker::Speaker;
 use bgp_io::{Clock, Events, Handle};
@@ -87,9 +88,12 @@ fn check(options: &Options) -> Result<(), String> {
     let (config, warnings) = match load(options, &host)? {
         Some(Loaded { config, warnings }) => (config, warnings.to_string()),
         None => {
-            let chosen = listen::choose()?;
-            let config = DaemonConfig::built_in(&host, chosen.addresses());
-            (config, String::new())
+            // What is in use now, perhaps by ourselves, says nothing against a configuration.
+            let addresses = match listen::choose() {
+                Ok(listening) => listening.addresses(),
+                Err(_) => everywhere(DEFAULT_PORT),
+            };
+            (DaemonConfig::built_in(&host, addresses), String::new())
         }
     };
     let mut stderr = io::stderr();
