@@ -271,7 +271,7 @@ pub fn negotiate(
         return Err(OpenRefusal::NoCommonFamily { ours });
     }
     let both = |capability: &Capability| has(ours, capability) && has(theirs, capability);
-    let limit = |open: &Open| match has(open, &Capability::ExtendedMessage) {
+    let limit = |extended: bool| match extended {
         true => wire::MAX_EXTENDED_LEN,
         false => wire::MAX_LEN,
     };
@@ -283,8 +283,10 @@ pub fn negotiate(
         keepalive_interval: keepalive_interval(hold_time),
         families,
         four_octet_as: four_octet_as(ours).is_some() && four_octet_as(theirs).is_some(),
-        receive_limit: limit(ours),
-        send_limit: limit(theirs),
+        // A peer that does not know of long messages has no reason to send one: what looks like
+        // one is damaged (docs/rfc-notes.md, RFC 8654).
+        receive_limit: limit(both(&Capability::ExtendedMessage)),
+        send_limit: limit(has(theirs, &Capability::ExtendedMessage)),
         add_path_receive: add_path(ours, |entry| entry.receive)
             .intersection(add_path(theirs, |entry| entry.send))
             .intersection(families),

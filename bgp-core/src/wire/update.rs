@@ -388,6 +388,11 @@ impl<'a> Reading<'a> {
             (code::ORIGIN, "ORIGIN is missing", true),
             (code::AS_PATH, "AS_PATH is missing", true),
             (code::NEXT_HOP, "NEXT_HOP is missing", self.has_classic),
+            (
+                code::LOCAL_PREF,
+                "LOCAL_PREF is missing",
+                self.context.internal,
+            ),
         ];
         for (code, what, is_wanted) in wanted {
             if is_wanted && !self.has(code) {

@@ -82,8 +82,8 @@ fn a_peer_without_capabilities_gets_classic_ipv4() {
     assert!(!agreed.four_octet_as && !agreed.route_refresh && !agreed.enhanced_refresh);
     assert_eq!(agreed.send_limit, MAX_LEN);
     assert_eq!(
-        agreed.receive_limit, MAX_EXTENDED_LEN,
-        "we announced it, they may use it"
+        agreed.receive_limit, MAX_LEN,
+        "they do not know of long messages"
     );
     assert_eq!(agreed.graceful_restart, None);
     assert!(!agreed.receive_context().four_octet_as);

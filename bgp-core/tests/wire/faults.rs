@@ -186,9 +186,10 @@ fn mandatory(but: &[u8], context: &Context) -> Vec<Vec<u8>> {
     } else {
         attribute(0x40, 2, &[2, 1, 0xfd, 0xe9])
     };
-    [(1, origin()), (2, path), (3, next_hop())]
+    let local_pref = attribute(0x40, 5, &[0, 0, 0, 100]);
+    [(1, origin()), (2, path), (3, next_hop()), (5, local_pref)]
         .into_iter()
-        .filter(|(code, _)| !but.contains(code))
+        .filter(|(code, _)| !but.contains(code) && (*code != 5 || context.internal))
         .map(|(_, attribute)| attribute)
         .collect()
 }
@@ -280,7 +281,7 @@ fn every_attribute_fault_costs_what_its_rfc_says() {
 
 #[test]
 fn a_missing_mandatory_attribute_withdraws() {
-    for code in [1, 2, 3] {
+    for code in [1, 2, 3, 5] {
         let attributes = mandatory(&[code], &internal());
         let update = read_update(&[], &attributes, &NLRI, &internal()).unwrap();
         assert_eq!(update.reach, []);
@@ -297,9 +298,9 @@ fn a_missing_mandatory_attribute_withdraws() {
 }
 
 #[test]
-fn local_pref_may_be_missing_on_internal_sessions() {
-    let attributes = mandatory(&[], &internal());
-    let update = read_update(&[], &attributes, &NLRI, &internal()).unwrap();
+fn local_pref_may_be_missing_on_external_sessions() {
+    let attributes = mandatory(&[], &external());
+    let update = read_update(&[], &attributes, &NLRI, &external()).unwrap();
     assert_eq!(update.attributes.local_pref, None);
     assert_eq!(update.reach.len(), 1);
 }

@@ -272,7 +272,7 @@ const WHEN_ESTABLISHED: &[Later] = &[
     ("length 18", || with_octets(octets::keepalive(), 16, &[0, 18]), Outcome::RefusedWith(1, 2, &[0, 18])),
     ("KEEPALIVE of 20 octets", || octets::message(kind::KEEPALIVE, &[0]), Outcome::RefusedWith(1, 2, &[0, 20])),
     ("UPDATE of 22 octets", || octets::message(kind::UPDATE, &[0; 3]), Outcome::RefusedWith(1, 2, &[0, 22])),
-    ("length 4097", || octets::message(kind::UPDATE, &[0; 4078]), Outcome::RefusedWith(1, 2, &[0x10, 1])),
+    ("KEEPALIVE of 4097 octets", || octets::message(kind::KEEPALIVE, &[0; 4078]), Outcome::RefusedWith(1, 2, &[0x10, 1])),
     ("type 6", || octets::message(6, &[]), Outcome::RefusedWith(1, 3, &[6])),
     ("type 128", || octets::message(128, &[0; 40]), Outcome::RefusedWith(1, 3, &[128])),
     ("Cease", || octets::notification(6, 4, &[]), Outcome::Closed),
