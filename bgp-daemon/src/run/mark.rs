@@ -11,6 +11,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,7 +46,14 @@ impl RestartMark {
     /// Peers would keep our routes if we were gone now.
     pub(super) fn set(&mut self) {
         let write = || {
-            let mut file = File::create(&self.path)?;
+            // The folder may be one that everybody can write to: never through a link.
+            let mut file = File::options()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&self.path)?;
             writeln!(file, "peers keep routes of process {}", std::process::id())
         };
         if let Err(error) = write()
@@ -93,6 +101,17 @@ mod tests {
             .and_then(|file| file.set_modified(old))
             .unwrap();
         assert!(!mark.take(HOUR));
+    }
+
+    #[test]
+    fn it_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        fs::write(&other, "precious").unwrap();
+        let mut mark = RestartMark::beside(&folder.path().join("bgp-rr.sock"));
+        std::os::unix::fs::symlink(&other, &mark.path).unwrap();
+        mark.set();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
 
     #[test]

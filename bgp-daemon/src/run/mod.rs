@@ -220,8 +220,11 @@ fn first_line(
     };
     let configuration = match &options.config {
         Some(path) => {
-            let count = config.speaker.peers.len();
-            format!("{count} configured peers; configuration {}", path.display())
+            let peers = match config.speaker.peers.len() {
+                1 => "1 configured peer".to_owned(),
+                count => format!("{count} configured peers"),
+            };
+            format!("{peers}; configuration {}", path.display())
         }
         None => "built-in default: use --config FILE for your own".to_owned(),
     };
