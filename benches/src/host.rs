@@ -24,10 +24,17 @@ pub(crate) fn usage(id: Option<u32>) -> Result<Usage> {
     };
     let (stat, status) = (read("stat")?, read("status")?);
     // The command may contain spaces; what follows its closing parenthesis does not.
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     let ticks = |index: usize| -> f64 {
-        fields.get(index).and_then(|field| field.parse().ok()).unwrap_or(0.0)
+        fields
+            .get(index)
+            .and_then(|field| field.parse().ok())
+            .unwrap_or(0.0)
     };
     let resident = status
         .lines()
@@ -35,5 +42,8 @@ pub(crate) fn usage(id: Option<u32>) -> Result<Usage> {
         .and_then(|rest| rest.split_whitespace().next())
         .and_then(|kib| kib.parse::<f64>().ok())
         .unwrap_or(0.0);
-    Ok(Usage { cpu: (ticks(11) + ticks(12)) / TICKS, memory: resident / 1024.0 })
+    Ok(Usage {
+        cpu: (ticks(11) + ticks(12)) / TICKS,
+        memory: resident / 1024.0,
+    })
 }

@@ -58,17 +58,22 @@ enum Scenario {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let makes: &[Make] =
-        if arguments.alone { &[Make::BgpRr] } else { &[Make::Bird, Make::BgpRr] };
+    let makes: &[Make] = if arguments.alone {
+        &[Make::BgpRr]
+    } else {
+        &[Make::Bird, Make::BgpRr]
+    };
     let mut report = report::Report::default();
     for run in 1..=arguments.runs {
         for make in makes {
             report::say(&format!("run {run} of {}: {make:?}", arguments.runs));
             let figures = match arguments.scenario {
                 Scenario::Mesh { clients } => mesh::run(*make, clients),
-                Scenario::Table { prefixes, per_set, receivers } => {
-                    table::run(*make, prefixes, per_set, receivers)
-                }
+                Scenario::Table {
+                    prefixes,
+                    per_set,
+                    receivers,
+                } => table::run(*make, prefixes, per_set, receivers),
             };
             match figures {
                 Ok(figures) => report.add(*make, figures),

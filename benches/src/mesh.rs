@@ -31,7 +31,9 @@ pub(crate) fn run(make: Make, clients: u16) -> Result<Vec<Figure>> {
         };
         let mut swarm = Swarm::new(settings, (0..clients).map(member).collect())?;
         let began = Instant::now();
-        swarm.run_until("all sessions", LIMIT, |swarm| established(swarm, usize::from(clients)))?;
+        swarm.run_until("all sessions", LIMIT, |swarm| {
+            established(swarm, usize::from(clients))
+        })?;
         let established = began.elapsed();
         swarm.run_until("all tables", LIMIT, Swarm::check_tables)?;
         // The probe runs now and then; the clock stops at the last change that any client saw.
@@ -63,8 +65,14 @@ pub(crate) fn run(make: Make, clients: u16) -> Result<Vec<Figure>> {
             ("all established, s", established.as_secs_f64()),
             ("all tables complete, s", complete.as_secs_f64()),
             ("processor time until then, s", full.cpu - idle.cpu),
-            ("memory per client, KiB", (full.memory - idle.memory) * 1024.0 / f64::from(clients)),
-            ("one client lost, last withdraw seen, s", withdrawn.as_secs_f64()),
+            (
+                "memory per client, KiB",
+                (full.memory - idle.memory) * 1024.0 / f64::from(clients),
+            ),
+            (
+                "one client lost, last withdraw seen, s",
+                withdrawn.as_secs_f64(),
+            ),
             ("one change seen by all, s", churn),
             (
                 "processor time per change, ms",
@@ -80,7 +88,11 @@ const CHURN: u32 = 20;
 
 fn established(swarm: &Swarm, wanted: usize) -> std::result::Result<(), String> {
     let established = swarm.established();
-    if established == wanted { Ok(()) } else { Err(format!("{established} of {wanted}")) }
+    if established == wanted {
+        Ok(())
+    } else {
+        Err(format!("{established} of {wanted}"))
+    }
 }
 
 /// Client `index` and its two /26 blocks.
@@ -89,5 +101,8 @@ fn member(index: u16) -> Member {
     let block = |half: u8| -> IpNet {
         Ipv4Net::new_assert(Ipv4Addr::new(10, 128 + high, low, half * 64), 26).into()
     };
-    Member { address: Ipv4Addr::new(10, 100, high, low), prefixes: vec![block(0), block(1)] }
+    Member {
+        address: Ipv4Addr::new(10, 100, high, low),
+        prefixes: vec![block(0), block(1)],
+    }
 }

@@ -43,8 +43,13 @@ impl Report {
 
     /// Prints the medians, and the ratio of ours to BIRD's.
     pub(crate) fn print(&self) {
-        let Some((_, first)) = self.runs.first() else { return };
-        print(&format!("{:<44} {:>12} {:>12} {:>8}", "median of", "bgp-rr", "bird", "ratio"));
+        let Some((_, first)) = self.runs.first() else {
+            return;
+        };
+        print(&format!(
+            "{:<44} {:>12} {:>12} {:>8}",
+            "median of", "bgp-rr", "bird", "ratio"
+        ));
         for (figure, _) in first {
             let ours = self.median(Make::BgpRr, figure);
             let bird = self.median(Make::Bird, figure);

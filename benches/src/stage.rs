@@ -54,10 +54,19 @@ pub(crate) fn set(make: Make, families: &[Family]) -> Result<Stage> {
             name: "nodes".to_owned(),
             accept: Ipv4Net::new_assert(Ipv4Addr::new(10, 100, 0, 0), 16).into(),
             limit: 10_000,
-            terms: Terms { asn: ASN, role: PeerRole::Client, families: families.to_vec() },
+            terms: Terms {
+                asn: ASN,
+                role: PeerRole::Client,
+                families: families.to_vec(),
+            },
         }],
     };
     let mut reflector = make.install(setup, Arc::clone(&hub), files.path())?;
     reflector.start()?;
-    Ok(Stage { reflector, home, _files: files, _hub: hub })
+    Ok(Stage {
+        reflector,
+        home,
+        _files: files,
+        _hub: hub,
+    })
 }

@@ -18,8 +18,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const ENCODING: EncodeContext =
-    EncodeContext { four_octet_as: true, add_path: FamilySet::EMPTY, max_len: wire::MAX_LEN };
+const ENCODING: EncodeContext = EncodeContext {
+    four_octet_as: true,
+    add_path: FamilySet::EMPTY,
+    max_len: wire::MAX_LEN,
+};
 
 /// No receiver waits longer than this for the next octets.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,8 +49,9 @@ pub(crate) fn run(make: Make, prefixes: u32, per_set: u32, receivers: u8) -> Res
         let mut last = began;
         let mut updates = 0;
         for receiver in listening {
-            let (at, count) =
-                receiver.join().map_err(|_| Error::Check("a receiver panicked".into()))??;
+            let (at, count) = receiver
+                .join()
+                .map_err(|_| Error::Check("a receiver panicked".into()))??;
             last = last.max(at);
             updates += count;
         }
@@ -56,13 +60,19 @@ pub(crate) fn run(make: Make, prefixes: u32, per_set: u32, receivers: u8) -> Res
         Ok(vec![
             ("table taken by the socket, s", sent.as_secs_f64()),
             ("last receiver complete, s", whole),
-            ("prefixes per second, thousands", f64::from(prefixes) / whole / 1e3),
+            (
+                "prefixes per second, thousands",
+                f64::from(prefixes) / whole / 1e3,
+            ),
             ("processor time, s", full.cpu - idle.cpu),
             (
                 "memory per prefix, octets",
                 (full.memory - idle.memory) * 1024.0 * 1024.0 / f64::from(prefixes),
             ),
-            ("UPDATEs to each receiver", f64::from(updates) / f64::from(receivers)),
+            (
+                "UPDATEs to each receiver",
+                f64::from(updates) / f64::from(receivers),
+            ),
             ("octets of the table, MiB", octets as f64 / 1024.0 / 1024.0),
         ])
     });
@@ -82,10 +92,19 @@ fn table(prefixes: u32, per_set: u32) -> Result<Vec<Bytes>> {
             communities: vec![Community(0xfc00_0000 + next / per_set.max(1))],
             ..PathAttributes::default()
         };
-        let nlri: Vec<Nlri> = (next..end).map(|index| Nlri::plain(prefix(index))).collect();
+        let nlri: Vec<Nlri> = (next..end)
+            .map(|index| Nlri::plain(prefix(index)))
+            .collect();
         let family = Family::Ipv4Unicast;
-        wire::announce(family, &next_hop, &attributes, &nlri, &ENCODING, &mut messages)
-            .map_err(|error| Error::Check(error.to_string()))?;
+        wire::announce(
+            family,
+            &next_hop,
+            &attributes,
+            &nlri,
+            &ENCODING,
+            &mut messages,
+        )
+        .map_err(|error| Error::Check(error.to_string()))?;
         next = end;
     }
     Ok(messages)
@@ -125,7 +144,9 @@ fn connect(address: Ipv4Addr) -> Result<TcpStream> {
 /// A connection from a given address; the standard library cannot bind before it connects.
 fn dial(from: Ipv4Addr) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).map_err(broken)?;
-    socket.bind(&SocketAddr::new(from.into(), 0).into()).map_err(broken)?;
+    socket
+        .bind(&SocketAddr::new(from.into(), 0).into())
+        .map_err(broken)?;
     socket.connect(&stage::address().into()).map_err(broken)?;
     Ok(socket.into())
 }
@@ -136,7 +157,9 @@ fn read_message(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
     let mut whole = header.to_vec();
     whole.resize(length.max(wire::HEADER_LEN), 0);
-    stream.read_exact(&mut whole[wire::HEADER_LEN..]).map_err(broken)?;
+    stream
+        .read_exact(&mut whole[wire::HEADER_LEN..])
+        .map_err(broken)?;
     Ok(whole)
 }
 
@@ -157,7 +180,9 @@ fn receive(mut stream: TcpStream, prefixes: u32) -> Result<(Instant, u32)> {
     loop {
         let read = stream.read(&mut chunk).map_err(broken)?;
         if read == 0 {
-            return Err(Error::Check(format!("closed after {seen} of {prefixes} prefixes")));
+            return Err(Error::Check(format!(
+                "closed after {seen} of {prefixes} prefixes"
+            )));
         }
         buffer.extend_from_slice(&chunk[..read]);
         let fault = |error: wire::DecodeError| Error::Check(error.to_string());
@@ -165,7 +190,11 @@ fn receive(mut stream: TcpStream, prefixes: u32) -> Result<(Instant, u32)> {
             let len = frame.len;
             if let Message::Update(update) = wire::decode(&frame, &context).map_err(fault)? {
                 updates += 1;
-                seen += update.reach.iter().map(|reach| reach.nlri.len()).sum::<usize>();
+                seen += update
+                    .reach
+                    .iter()
+                    .map(|reach| reach.nlri.len())
+                    .sum::<usize>();
             }
             let _ = buffer.split_to(len);
         }

@@ -5,14 +5,15 @@
 
 use bgp_core::config::Peer;
 use bgp_core::config::{Config, DynamicGroup, PeerSettings, Router};
-use bgp_core::family::Family;
+use bgp_core::family::{Family, FamilySet};
 use bgp_core::session::{State, Stop};
 use bgp_core::speaker::{DEFERRAL, Event, Output, QUIET, Refused, Speaker};
 use bgp_core::time::{Duration, Instant};
-use bgp_core::types::{Asn, ConnectionId, RouterId};
+use bgp_core::types::{Asn, ConnectionId, PeerId, RouterId};
 use bgp_core::wire::{NextHop, PathAttributes};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 const AS: Asn = Asn(64_512);
 
@@ -276,6 +277,25 @@ fn routes_of_a_client_that_does_not_come_back_go_after_its_restart_time() {
 }
 
 #[test]
+fn a_family_that_was_not_negotiated_is_not_kept() {
+    let mut config = reflector(10);
+    let settings = Arc::make_mut(&mut config.dynamic[0].settings);
+    settings.families = FamilySet::from_iter([Family::Ipv4Unicast]);
+    let mut net = Net::new(config);
+    net.start(2, node(2));
+    net.run(SECOND);
+    net.kill(2);
+    net.run(SECOND);
+    let keeps = |net: &Net| net.speakers[&1].peers(net.now)[0].keeps;
+    let (families, _) = keeps(&net).unwrap();
+    assert_eq!(families, FamilySet::from_iter([Family::Ipv4Unicast]));
+    net.start(2, node(2));
+    net.run(DEFERRAL * 2);
+    assert_eq!(net.established(1), 1);
+    assert_eq!(keeps(&net), None);
+}
+
+#[test]
 fn a_reflector_that_stops_silently_takes_no_route_with_it() {
     let mut net = two_nodes();
     let now = net.now;
@@ -362,4 +382,50 @@ fn a_disabled_client_stays_away_until_it_is_enabled() {
         .unwrap();
     net.run(SECOND * 60);
     assert_eq!(net.established(1), 1);
+}
+
+#[test]
+fn peers_come_in_pages_and_are_counted() {
+    let net = two_nodes();
+    let reflector = &net.speakers[&1];
+    let all: Vec<PeerId> = reflector
+        .peers(net.now)
+        .iter()
+        .map(|peer| peer.id)
+        .collect();
+    let (mut paged, mut from) = (Vec::new(), PeerId(0));
+    while let Some(peer) = reflector.peers_from(net.now, from, 1).first() {
+        paged.push(peer.id);
+        from = PeerId(peer.id.0 + 1);
+    }
+    assert_eq!(paged, all);
+    assert_eq!(reflector.peer_counts(), (2, 2));
+    // Both nodes offer graceful restart.
+    assert_eq!(reflector.kept_by(), 2);
+}
+
+#[test]
+fn what_a_peer_is_told_of_one_prefix_is_what_its_table_says() {
+    let net = two_nodes();
+    let reflector = &net.speakers[&1];
+    let told = |peer: &str, prefix: &str| {
+        let told = reflector.announced_to(peer, &prefix.parse().unwrap());
+        told.map(|view| view.map(|view| view.prefix.to_string()))
+    };
+    let table = reflector.adj_rib_out("10.0.0.2", Family::Ipv4Unicast, None, 10);
+    let table: Vec<String> = table
+        .unwrap()
+        .items
+        .iter()
+        .map(|view| view.prefix.to_string())
+        .collect();
+    assert_eq!(table, ["10.244.3.0/26"]);
+    assert_eq!(
+        told("10.0.0.2", "10.244.3.0/26"),
+        Ok(Some(table[0].clone()))
+    );
+    // Its own, and one that is not there.
+    assert_eq!(told("10.0.0.2", "10.244.2.0/26"), Ok(None));
+    assert_eq!(told("10.0.0.2", "192.0.2.0/24"), Ok(None));
+    assert!(told("nobody", "10.244.3.0/26").is_err());
 }

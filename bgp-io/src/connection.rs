@@ -161,11 +161,14 @@ impl Connection {
         socket::finish_writing(&self.stream)
     }
 
-    /// Before a connection is dropped whose peer does not take what we say: the kernel must not
-    /// keep on trying for minutes with a full buffer.
-    pub(crate) fn give_up(&self) {
-        if !self.outbox.is_empty() {
-            // Should that fail, the kernel keeps on trying: nothing worse.
+    /// To be called before a connection is dropped that has not come to its end.
+    pub(crate) fn give_up(&mut self, buffer: &mut [u8]) {
+        if self.outbox.is_empty() {
+            // Closing with unread octets would send a reset after our last words.
+            self.read(buffer);
+        } else {
+            // The peer takes nothing: the kernel must not keep on trying for minutes with a full
+            // buffer. Should this fail, it does: nothing worse.
             let _ = socket::reset_on_close(&self.stream);
         }
     }

@@ -70,7 +70,7 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// At most this many connections are getting their last words across; with one more, the oldest
-/// of them is closed as it is.
+/// of them is closed as it is. What its socket took is on its way even so.
 pub(crate) const MAX_LINGERING: usize = 1024;
 
 /// A turn that begins this much too late makes timers wait for what has arrived.
@@ -386,8 +386,12 @@ impl Engine {
             ended: false,
             drained: 0,
         };
-        self.want_write(id);
+        // At once if the socket takes it: when very many close together, not all may linger.
+        let blocked = connection.writing == Writing::Blocked;
         self.lingering.push_back((now + LINGER, id));
+        if !blocked {
+            self.say_last_words(id);
+        }
         if self.lingering.len() > MAX_LINGERING {
             self.cut_short();
         }
@@ -410,10 +414,10 @@ impl Engine {
 
     fn cut_short(&mut self) {
         if let Some((_, id)) = self.lingering.pop_front()
-            && let Some(connection) = self.connections.get(&id)
+            && let Some(connection) = self.connections.get_mut(&id)
         {
             self.stats.cut_short += 1;
-            connection.give_up();
+            connection.give_up(&mut self.buffer);
             self.forget(id, "closed: the peer did not take the last words in time");
         }
     }

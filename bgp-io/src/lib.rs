@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`spawn`] starts **one task** in the caller's own runtime, of whichever flavour; there are no
-//! hidden threads. The task owns the [`Speaker`](bgp_core::speaker::Speaker) and every socket, so
+//! hidden threads. The task owns the [`Speaker`] and every socket, so
 //! dropping the [`Handle`] cancels one task and nothing can be left behind.
 //!
 //! | part | does |

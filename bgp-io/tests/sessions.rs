@@ -9,6 +9,9 @@ use bgp_io::Heard;
 use common::{
     Client, client, established, in_time, originate, prefix, start, start_reflector, until_routes,
 };
+use socket2::{Domain, Socket, Type};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -178,6 +181,35 @@ async fn a_peer_that_nobody_answers_for_is_dialled_again() {
         let listener = bgp_io::Listener::bind(remote).unwrap();
         let (_reflector, _) = start(common::reflector(), vec![listener]);
         established(&mut events, 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_nobody_answers_is_given_up() {
+    in_time(async {
+        // A listener that accepts nobody, and whose backlog is full: the kernel drops the SYN.
+        let remote = "127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap();
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&remote.into()).unwrap();
+        full.listen(0).unwrap();
+        let remote = full.local_addr().unwrap().as_socket().unwrap();
+        let _in_backlog = TcpStream::connect(remote).await.unwrap();
+
+        let mut config = client(1, remote);
+        let settings = Arc::make_mut(&mut config.peers[0].settings);
+        settings.connect_retry = Duration::from_secs(60);
+        let (engine, _) = start(config, Vec::new());
+        let mut stats = engine.watch_stats();
+        stats.wait_for(|stats| stats.dialled == 1).await.unwrap();
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        stats
+            .wait_for(|stats| stats.dial_failures == 1)
+            .await
+            .unwrap();
+        assert!(began.elapsed() < Duration::from_secs(15));
+        assert_eq!(engine.stats().connections, 0);
     })
     .await;
 }

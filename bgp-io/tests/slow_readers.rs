@@ -9,22 +9,22 @@ use bgp_core::session::DownReason;
 use bgp_core::speaker::{Event, Speaker};
 use bgp_core::time::Instant;
 use bgp_core::wire::{Community, Message, PathAttributes};
-use bgp_io::Handle;
+use bgp_io::{Handle, Stats};
 use common::{
-    Client, address, attributes, client, established, event, eventually, in_time, next_hop, prefix,
-    start, start_reflector, until_routes,
+    Client, address, attributes, client, established, event, in_time, next_hop, prefix, start,
+    start_reflector, until_routes,
 };
 use std::time::Duration;
 
 /// Routes, each with attributes of its own, so that each needs an UPDATE of its own: far more
 /// octets than sockets hold.
-const TABLE: usize = 30_000;
+const TABLE: usize = 12_000;
 
 /// About as many octets as each of them takes on the wire at least.
 const MESSAGE: usize = 50;
 
 /// More than the sockets of one connection hold, and less than the table.
-const IN_FLIGHT: usize = 1024 * 1024;
+const IN_FLIGHT: usize = 512 * 1024;
 
 fn table() -> impl Iterator<Item = (IpNet, PathAttributes)> {
     (0..TABLE).map(|n| {
@@ -118,6 +118,7 @@ async fn a_keepalive_does_not_wait_for_the_table() {
             }
         }
         assert!(keepalive);
+
         assert!(
             before * MESSAGE < IN_FLIGHT,
             "{before} before, {after} after"
@@ -127,30 +128,38 @@ async fn a_keepalive_does_not_wait_for_the_table() {
     .await;
 }
 
+/// More than are read from in one turn.
+const PEERS: usize = 100;
+
 #[tokio::test]
 async fn after_a_stall_what_has_arrived_counts() {
     in_time(async {
         let (reflector, mut events, remote) = start_reflector();
-        let mut client = Client::established(1, remote).await;
-        established(&mut events, 1).await;
+        let mut clients = Vec::new();
+        for n in 0..PEERS {
+            clients.push(Client::established(n, remote).await);
+        }
+        established(&mut events, PEERS).await;
         tokio::time::pause();
-        let keepalive = client.encode(Message::Keepalive);
-        // Without an await in between, so that the engine sees both at once: the hold time has
-        // long passed, and a KEEPALIVE is in the socket.
-        client.stream.try_write(&keepalive).unwrap();
-        tokio::time::advance(Duration::from_secs(200)).await;
-        let read = keepalive.len() as u64;
-        let before = reflector.stats().octets_read;
         let mut stats = reflector.watch_stats();
-        stats
-            .wait_for(|stats| stats.stalls == 1 || stats.octets_read == before + read)
-            .await
-            .unwrap();
-        let up = eventually(&reflector, |speaker, now| {
-            let peer = speaker.peers(now).into_iter().next()?;
-            Some(peer.uptime.is_some())
-        });
-        assert!(up.await);
+        let mut expected = stats.borrow().octets_read;
+        for client in &mut clients {
+            // Without an await up to the leap in time, so that the engine sees both at once: the
+            // hold time has long passed, and a KEEPALIVE is in each socket.
+            let keepalive = client.encode(Message::Keepalive);
+            expected += client.stream.try_write(&keepalive).unwrap() as u64;
+        }
+        tokio::time::advance(Duration::from_secs(200)).await;
+        let all_read = |stats: &Stats| stats.octets_read >= expected;
+        stats.wait_for(all_read).await.unwrap();
+        assert_eq!(reflector.stats().stalls, 1);
+        let up = |speaker: &mut Speaker, now: Instant| {
+            let peers = speaker.peers(now).into_iter();
+            peers.filter(|peer| peer.uptime.is_some()).count()
+        };
+        // A turn later timers have run too.
+        reflector.ask(|_, _| ()).await.unwrap();
+        assert_eq!(reflector.ask(up).await, Ok(PEERS));
     })
     .await;
 }

@@ -2,10 +2,13 @@
 
 mod common;
 
+use bgp_core::session::Stop;
+use bgp_core::wire::Message;
 use common::{
-    Client, address, established, in_time, prefix, raise_descriptor_limit, start_reflector,
-    until_routes,
+    Client, address, any_port, established, in_time, prefix, raise_descriptor_limit, reflector,
+    start, start_reflector, until_routes,
 };
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -62,6 +65,61 @@ async fn the_silent_make_room_for_those_who_speak() {
         established(&mut events, 1).await;
         assert_eq!(reflector.stats().evicted, 1);
         assert_eq!(reflector.stats().opening, SILENT - 1);
+    })
+    .await;
+}
+
+/// As many as may linger at a time.
+const LINGERING: usize = 1024;
+
+const LEAVING: usize = LINGERING + 76;
+
+#[tokio::test]
+async fn when_very_many_are_closed_together_each_is_told_why() {
+    raise_descriptor_limit();
+    in_time(async {
+        let mut config = reflector();
+        config.dynamic[0].limit = LEAVING;
+        let listener = any_port();
+        let remote = listener.local_addr();
+        let (reflector, mut events) = start(config, vec![listener]);
+        let mut clients = Vec::new();
+        for n in 0..LEAVING {
+            clients.push(Client::established(n, remote).await);
+            established(&mut events, 1).await;
+        }
+        let stats = reflector.watch_stats();
+        let stop = Stop::AdministrativeShutdown(String::new());
+        let listening = async {
+            for client in &mut clients {
+                let rest = client.rest().await;
+                assert!(
+                    matches!(rest.last(), Some(Message::Notification(_))),
+                    "{rest:?}"
+                );
+            }
+        };
+        // Nobody closes their end, so that all would linger.
+        tokio::join!(listening, reflector.shutdown(stop));
+        let cut_short = stats.borrow().cut_short;
+        assert!(cut_short >= (LEAVING - LINGERING) as u64, "{cut_short}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_does_not_listen_to_last_words_does_not_keep_us() {
+    in_time(async {
+        let (reflector, mut events, remote) = start_reflector();
+        let mut client = Client::established(1, remote).await;
+        established(&mut events, 1).await;
+        // The clock stands still as long as something comes, so only the amount can end it.
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        let flood = async { while client.stream.write_all(&[0; 16 * 1024]).await.is_ok() {} };
+        let stop = Stop::AdministrativeShutdown(String::new());
+        tokio::join!(reflector.shutdown(stop), flood);
+        assert!(began.elapsed() < Duration::from_secs(1));
     })
     .await;
 }

@@ -135,8 +135,7 @@ fn told(failure: &Failure, arguments: &Arguments) -> String {
     };
     let seed = failure.seed;
     format!(
-        "seed {seed} at {:?}: {}\n\
-         again: cargo run --release --bin bgp-sim -- --seed {seed} --nodes {start}..{end}{faults} \
+        "seed {seed} at {:?}: {}\nagain: cargo xtask sim --seed {seed} --nodes {start}..{end}{faults} \
          --trace",
         failure.at, failure.what
     )

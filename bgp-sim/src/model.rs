@@ -10,11 +10,14 @@
 
 use crate::scenario::OwnRoute;
 use crate::topology::{Session, Topology};
+use bgp_core::family::FamilySet;
 use bgp_core::policy::Action;
-use bgp_core::prefix::{IpNet, family_of};
+use bgp_core::prefix::{IpNet, Nlri, family_of};
 use bgp_core::rib::Reachability;
 use bgp_core::types::{Asn, PeerRole, RouterId};
-use bgp_core::wire::{Community, NextHop, PathAttributes};
+use bgp_core::wire::{
+    Community, EncodeContext, MAX_EXTENDED_LEN, MAX_LEN, NextHop, PathAttributes, announce,
+};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -191,10 +194,12 @@ impl Situation<'_> {
             }
             attributes
         };
-        Some(Words {
+        let words = Words {
             attributes,
             next_hop,
-        })
+        };
+        let other = &session.ends[usize::from(session.ends[0].host == host)];
+        fits(prefix, &words, other.settings.extended_messages).then_some(words)
     }
 
     // What is believed (RFC 4271 §9.1.2, RFC 4456 §8, RFC 8212).
@@ -344,6 +349,29 @@ fn outside_words(best: &Best, asn: Asn) -> PathAttributes {
         .extended_communities
         .retain(|community| !stays_within(community));
     attributes
+}
+
+/// Whether a message with this route alone is one that the other end takes (RFC 8654).
+fn fits(prefix: &IpNet, words: &Words, extended: bool) -> bool {
+    // Nothing but communities makes a message long here.
+    if words.attributes.communities.len() < 900 {
+        return true;
+    }
+    let context = EncodeContext {
+        four_octet_as: true,
+        add_path: FamilySet::EMPTY,
+        max_len: if extended { MAX_EXTENDED_LEN } else { MAX_LEN },
+    };
+    let mut messages = Vec::new();
+    let announced = announce(
+        family_of(prefix),
+        &words.next_hop,
+        &words.attributes,
+        &[Nlri::plain(*prefix)],
+        &context,
+        &mut messages,
+    );
+    announced.is_ok()
 }
 
 fn keep_least<T, K: Ord>(left: &mut Vec<T>, key: impl Fn(&T) -> K) {

@@ -33,6 +33,8 @@ pub struct Topology {
     pub hosts: Vec<Host>,
     /// Who talks to whom.
     pub sessions: Vec<Session>,
+    /// By host, its sessions.
+    sessions_of: Vec<Vec<usize>>,
 }
 
 /// What a host is there for.
@@ -148,10 +150,22 @@ impl Topology {
 
     /// The sessions of a host.
     pub fn sessions_of(&self, host: usize) -> impl Iterator<Item = (usize, &Session)> {
-        self.sessions
-            .iter()
-            .enumerate()
-            .filter(move |(_, session)| session.side_of(host).is_some())
+        let numbers = self.sessions_of[host].iter();
+        numbers.map(|number| (*number, &self.sessions[*number]))
+    }
+
+    fn new(hosts: Vec<Host>, sessions: Vec<Session>) -> Self {
+        let mut sessions_of = vec![Vec::new(); hosts.len()];
+        for (number, session) in sessions.iter().enumerate() {
+            for end in &session.ends {
+                sessions_of[end.host].push(number);
+            }
+        }
+        Self {
+            hosts,
+            sessions,
+            sessions_of,
+        }
     }
 
     /// Draws a cluster.
@@ -242,7 +256,7 @@ impl<'a> Draw<'a> {
         for node in REFLECTORS + 1..hosts.len() {
             self.node_sessions(&hosts, node, &mut sessions);
         }
-        Topology { hosts, sessions }
+        Topology::new(hosts, sessions)
     }
 
     fn host(&mut self, number: usize, kind: Kind) -> Host {

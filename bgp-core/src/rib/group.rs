@@ -177,6 +177,8 @@ pub(super) struct Group {
     passed: u64,
     /// The youngest tombstone that was purged.
     purged: u64,
+    /// The last change that was a withdraw.
+    withdrawn: u64,
     /// The largest number of announced prefixes since there was no tombstone.
     peak: usize,
     /// The number of the last change.
@@ -203,6 +205,7 @@ impl Group {
             tombstones: Log::default(),
             passed: 0,
             purged: 0,
+            withdrawn: 0,
             peak: 0,
             tail: LOG_START,
             settled: LOG_START,
@@ -373,6 +376,11 @@ impl Group {
         if old.is_empty() {
             return false;
         }
+        // It has heard the withdraw, or has heard nothing at all: chunks from the beginning are
+        // never older than a withdraw ([`Group::chunk_at`]).
+        if old.is_tombstone() && reader.hold().is_none_or(|told| told >= old.seq()) {
+            return false;
+        }
         old.source != source || (old.owed().is_some() && reader.progress() < old.seq())
     }
 
@@ -395,6 +403,7 @@ impl Group {
         };
         self.log.append(self.tail, prefix);
         if attributes.is_none() {
+            self.withdrawn = self.tail;
             self.tombstones.append(self.tail, prefix);
         }
         self.bury(old);
@@ -518,7 +527,12 @@ impl Group {
 
     /// The chunk that begins at `start`, as old as a reader with this `floor` may take it.
     fn chunk_at(&mut self, start: u64, floor: u64, words: &Words<'_>) -> Arc<Chunk> {
-        let oldest = self.purged.max(floor);
+        let mut oldest = self.purged.max(floor);
+        if start == FROM_NOTHING {
+            // A new peer does not hear of routes that are known to be gone; one that returned
+            // would hear even of its own.
+            oldest = oldest.max(self.withdrawn);
+        }
         if let Some(chunk) = self.cache.get(start, oldest, self.tail) {
             return Arc::clone(chunk);
         }

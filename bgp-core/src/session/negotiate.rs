@@ -271,7 +271,9 @@ pub fn negotiate(
         return Err(OpenRefusal::NoCommonFamily { ours });
     }
     let both = |capability: &Capability| has(ours, capability) && has(theirs, capability);
-    let limit = |open: &Open| match has(open, &Capability::ExtendedMessage) {
+    // Only when both sides know of long messages, as everybody does it: what looks like one from
+    // a peer that does not is damaged (docs/rfc-notes.md, RFC 8654).
+    let limit = match both(&Capability::ExtendedMessage) {
         true => wire::MAX_EXTENDED_LEN,
         false => wire::MAX_LEN,
     };
@@ -283,8 +285,8 @@ pub fn negotiate(
         keepalive_interval: keepalive_interval(hold_time),
         families,
         four_octet_as: four_octet_as(ours).is_some() && four_octet_as(theirs).is_some(),
-        receive_limit: limit(ours),
-        send_limit: limit(theirs),
+        receive_limit: limit,
+        send_limit: limit,
         add_path_receive: add_path(ours, |entry| entry.receive)
             .intersection(add_path(theirs, |entry| entry.send))
             .intersection(families),

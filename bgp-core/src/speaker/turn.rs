@@ -74,7 +74,14 @@ impl Speaker {
         let Some((_, negotiated)) = entry.session.established() else {
             return;
         };
-        let graceful = negotiated.graceful_restart.clone();
+        // A family that the session does not carry has no routes and gets no End-of-RIB.
+        let mut graceful = negotiated.graceful_restart.clone();
+        if let Some(theirs) = &mut graceful {
+            let carried = negotiated.families;
+            theirs
+                .families
+                .retain(|entry| entry.family.family().is_some_and(|f| carried.contains(f)));
+        }
         let facts = facts(entry, negotiated, local);
         let event = Event::Established {
             peer: entry.name.clone(),

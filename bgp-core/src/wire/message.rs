@@ -167,14 +167,20 @@ fn wrong_length(frame: &Frame<'_>) -> DecodeError {
 
 /// RFC 2918 §3, RFC 7313 §5.
 fn refresh(frame: &Frame<'_>) -> Result<RouteRefresh, DecodeError> {
-    let Ok([a, b, subtype, safi]) = <[u8; 4]>::try_from(frame.body) else {
+    // RFC 7313 §5 ignores subtypes that it does not know, whatever may follow in them.
+    let known = frame.body.get(2).is_none_or(|subtype| *subtype <= 2);
+    let Some(([a, b, subtype, safi], _)) = frame
+        .body
+        .split_first_chunk::<4>()
+        .filter(|(_, rest)| rest.is_empty() || !known)
+    else {
         // RFC 7313 has an error of its own for its markers, and wants the message back.
         return Err(match frame.body.get(2) {
             Some(1 | 2) => DecodeError::RefreshLength(frame.octets()),
             _ => wrong_length(frame),
         });
     };
-    let subtype = match subtype {
+    let subtype = match *subtype {
         0 => RefreshSubtype::Request,
         1 => RefreshSubtype::Begin,
         2 => RefreshSubtype::End,
@@ -182,8 +188,8 @@ fn refresh(frame: &Frame<'_>) -> Result<RouteRefresh, DecodeError> {
     };
     Ok(RouteRefresh {
         family: AfiSafi {
-            afi: u16::from_be_bytes([a, b]),
-            safi,
+            afi: u16::from_be_bytes([*a, *b]),
+            safi: *safi,
         },
         subtype,
     })

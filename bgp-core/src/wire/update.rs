@@ -110,10 +110,15 @@ impl<'a> Reading<'a> {
         let mut rest = self.block;
         while !rest.is_empty() {
             let Some(raw) = next_attribute(rest) else {
+                let code = rest.get(1).copied().unwrap_or(0);
+                if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
+                    // RFC 7606 §3 j: the routes in it cannot be found, so none can be withdrawn.
+                    let error = UpdateError::OptionalAttribute;
+                    return Err(DecodeError::Update(error, rest.to_vec()));
+                }
                 // RFC 7606 §4: the attributes after this one cannot be found, the NLRI can.
                 let what = "an attribute overruns the attributes' length";
                 let fault = Fault::Withdraw(UpdateError::MalformedAttributeList, what);
-                let code = rest.get(1).copied().unwrap_or(0);
                 self.fault(code, fault, rest);
                 self.has_others = true;
                 return Ok(());
@@ -214,7 +219,7 @@ impl<'a> Reading<'a> {
 
     /// MP_REACH_NLRI (RFC 4760 §3). What cannot be read here resets the session (RFC 7606 §7.11).
     fn reach(&mut self, raw: Raw<'_>) -> Result<(), DecodeError> {
-        self.check_mp_flags(raw);
+        check_mp_flags(raw)?;
         let error = || DecodeError::Update(UpdateError::OptionalAttribute, raw.whole.to_vec());
         let mut reader = Reader::new(raw.value);
         let (afi, safi) = (
@@ -273,7 +278,7 @@ impl<'a> Reading<'a> {
 
     /// MP_UNREACH_NLRI (RFC 4760 §4).
     fn unreach(&mut self, raw: Raw<'_>) -> Result<(), DecodeError> {
-        self.check_mp_flags(raw);
+        check_mp_flags(raw)?;
         let error = || DecodeError::Update(UpdateError::OptionalAttribute, raw.whole.to_vec());
         let mut reader = Reader::new(raw.value);
         let (afi, safi) = (
@@ -299,12 +304,6 @@ impl<'a> Reading<'a> {
             .filter(|family| self.context.families.contains(*family))
     }
 
-    fn check_mp_flags(&mut self, raw: Raw<'_>) {
-        if let Err(fault) = check_flags(raw.flags, Class::OptionalNonTransitive) {
-            self.fault(raw.code, fault, raw.whole);
-        }
-    }
-
     fn fault(&mut self, code: u8, fault: Fault, whole: &[u8]) {
         let (handling, what) = match fault {
             Fault::Discard(what) => (Handling::AttributeDiscard, what),
@@ -315,9 +314,14 @@ impl<'a> Reading<'a> {
                 (Handling::TreatAsWithdraw, what)
             }
         };
-        if self.update.faults.len() < MAX_FAULTS {
+        let faults = &mut self.update.faults;
+        if faults.len() == MAX_FAULTS && faults.iter().all(|kept| kept.handling < handling) {
+            // What cost the routes is told, whatever was merely dropped before it.
+            faults.pop();
+        }
+        if faults.len() < MAX_FAULTS {
             let bytes = whole.iter().take(MAX_FAULT_BYTES).copied().collect();
-            self.update.faults.push(AttributeFault {
+            faults.push(AttributeFault {
                 code,
                 handling,
                 what,
@@ -384,6 +388,11 @@ impl<'a> Reading<'a> {
             (code::ORIGIN, "ORIGIN is missing", true),
             (code::AS_PATH, "AS_PATH is missing", true),
             (code::NEXT_HOP, "NEXT_HOP is missing", self.has_classic),
+            (
+                code::LOCAL_PREF,
+                "LOCAL_PREF is missing",
+                self.context.internal,
+            ),
         ];
         for (code, what, is_wanted) in wanted {
             if is_wanted && !self.has(code) {
@@ -438,6 +447,12 @@ fn check_flags(flags: u8, class: Class) -> Result<(), Fault> {
     }
     let what = "Optional or Transitive bit is wrong";
     Err(Fault::Withdraw(UpdateError::AttributeFlags, what))
+}
+
+/// RFC 7606 §5.3: wrong flags make an MP attribute incorrect, and that resets (§3 j).
+fn check_mp_flags(raw: Raw<'_>) -> Result<(), DecodeError> {
+    check_flags(raw.flags, Class::OptionalNonTransitive)
+        .map_err(|_| DecodeError::Update(UpdateError::AttributeFlags, raw.whole.to_vec()))
 }
 
 /// The Data of a NOTIFICATION about an attribute (RFC 4271 §6.3): nothing where the list is

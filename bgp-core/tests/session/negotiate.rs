@@ -82,21 +82,21 @@ fn a_peer_without_capabilities_gets_classic_ipv4() {
     assert!(!agreed.four_octet_as && !agreed.route_refresh && !agreed.enhanced_refresh);
     assert_eq!(agreed.send_limit, MAX_LEN);
     assert_eq!(
-        agreed.receive_limit, MAX_EXTENDED_LEN,
-        "we announced it, they may use it"
+        agreed.receive_limit, MAX_LEN,
+        "they do not know of long messages"
     );
     assert_eq!(agreed.graceful_restart, None);
     assert!(!agreed.receive_context().four_octet_as);
 }
 
 #[test]
-fn extended_messages_hold_in_each_direction_by_itself() {
+fn extended_messages_need_both_sides() {
     let mut ours = settings();
     ours.extended_messages = false;
     let agreed = agree_with(&ours, &with(&[Capability::ExtendedMessage])).unwrap();
     assert_eq!(
         (agreed.receive_limit, agreed.send_limit),
-        (MAX_LEN, MAX_EXTENDED_LEN)
+        (MAX_LEN, MAX_LEN)
     );
 }
 

@@ -186,9 +186,10 @@ fn mandatory(but: &[u8], context: &Context) -> Vec<Vec<u8>> {
     } else {
         attribute(0x40, 2, &[2, 1, 0xfd, 0xe9])
     };
-    [(1, origin()), (2, path), (3, next_hop())]
+    let local_pref = attribute(0x40, 5, &[0, 0, 0, 100]);
+    [(1, origin()), (2, path), (3, next_hop()), (5, local_pref)]
         .into_iter()
-        .filter(|(code, _)| !but.contains(code))
+        .filter(|(code, _)| !but.contains(code) && (*code != 5 || context.internal))
         .map(|(_, attribute)| attribute)
         .collect()
 }
@@ -280,7 +281,7 @@ fn every_attribute_fault_costs_what_its_rfc_says() {
 
 #[test]
 fn a_missing_mandatory_attribute_withdraws() {
-    for code in [1, 2, 3] {
+    for code in [1, 2, 3, 5] {
         let attributes = mandatory(&[code], &internal());
         let update = read_update(&[], &attributes, &NLRI, &internal()).unwrap();
         assert_eq!(update.reach, []);
@@ -297,9 +298,9 @@ fn a_missing_mandatory_attribute_withdraws() {
 }
 
 #[test]
-fn local_pref_may_be_missing_on_internal_sessions() {
-    let attributes = mandatory(&[], &internal());
-    let update = read_update(&[], &attributes, &NLRI, &internal()).unwrap();
+fn local_pref_may_be_missing_on_external_sessions() {
+    let attributes = mandatory(&[], &external());
+    let update = read_update(&[], &attributes, &NLRI, &external()).unwrap();
     assert_eq!(update.attributes.local_pref, None);
     assert_eq!(update.reach.len(), 1);
 }
@@ -356,19 +357,41 @@ fn two_mp_attributes_of_a_kind_reset() {
 }
 
 #[test]
-fn wrong_flags_of_mp_attributes_withdraw() {
+fn wrong_flags_of_mp_attributes_reset() {
     for flags in [0xc0, 0x40, 0x00] {
-        let mut reach = mp_reach();
-        reach[0] = flags;
-        let attributes = [reach, origin(), as_path()];
-        let update = read_update(&[], &attributes, &[], &external()).unwrap();
-        assert_eq!((update.reach.len(), update.unreach.len()), (0, 1));
-        let mut unreach = mp_unreach();
-        unreach[0] = flags;
-        let update = read_update(&[], &[unreach], &[], &external()).unwrap();
-        assert_eq!(update.unreach.len(), 1);
-        assert_eq!(update.faults[0].handling, Handling::TreatAsWithdraw);
+        for (position, own) in [mp_reach(), mp_unreach()].into_iter().enumerate() {
+            let mut own = own;
+            own[0] = flags;
+            let mut attributes = mandatory(&[], &external());
+            attributes.insert(position, own.clone());
+            let result = read_update(&[], &attributes, &NLRI, &external());
+            assert_eq!(answer(&result.unwrap_err()), (3, FLAGS, own));
+        }
     }
+}
+
+#[test]
+fn an_mp_attribute_that_overruns_resets() {
+    for mut own in [mp_reach(), mp_unreach()] {
+        own[2] += 1;
+        let mut attributes = mandatory(&[], &external());
+        attributes.push(own.clone());
+        for nlri in [&NLRI[..], &[]] {
+            let result = read_update(&[], &attributes, nlri, &external());
+            assert_eq!(answer(&result.unwrap_err()), (3, OPTIONAL, own.clone()));
+        }
+    }
+}
+
+#[test]
+fn the_fault_that_withdraws_is_told_whatever_was_dropped_before_it() {
+    let mut attributes = mandatory(&[], &external());
+    attributes.extend(std::iter::repeat_n(origin(), 6));
+    attributes.push(attribute(0x80, 4, &[0]));
+    let update = read_update(&[], &attributes, &NLRI, &external()).unwrap();
+    assert_eq!(update.faults.len(), bgp_core::wire::MAX_FAULTS);
+    let last = update.faults.last().unwrap();
+    assert_eq!((last.code, last.handling), (4, Handling::TreatAsWithdraw));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
 };
 use bgp_core::wire::{
     AddPath, Capability, Cease, Context, EncodeError, MAX_EXTENDED_LEN, MAX_LEN, Message,
-    Notification, NotificationError, Open, encode_message, frame,
+    Notification, NotificationError, Open, RefreshSubtype, encode_message, frame,
 };
 use bytes::BytesMut;
 
@@ -340,7 +340,6 @@ fn a_route_refresh_of_a_wrong_length_is_refused_by_its_subtype() {
         (&[0, 1], false),
         (&[0, 1, 0], false),
         (&[0, 1, 0, 1, 0], false),
-        (&[0, 1, 9, 1, 0], false),
         (&[0, 1, 1], true),
         (&[0, 1, 2, 1, 0], true),
     ] {
@@ -352,5 +351,17 @@ fn a_route_refresh_of_a_wrong_length_is_refused_by_its_subtype() {
         } else {
             assert_eq!(answer, (1, 2, vec![0, length]));
         }
+    }
+}
+
+#[test]
+fn a_route_refresh_of_an_unknown_subtype_is_read_whatever_follows() {
+    for body in [&[0, 1, 9, 1][..], &[0, 1, 9, 1, 0, 0]] {
+        let Message::RouteRefresh(refresh) =
+            read(&message(ROUTE_REFRESH, body), &internal()).unwrap()
+        else {
+            panic!("not a ROUTE-REFRESH");
+        };
+        assert_eq!(refresh.subtype, RefreshSubtype::Unknown(9));
     }
 }

@@ -1,6 +1,6 @@
 //! Packing: as many routes to a message as fit, and lengths that are exact.
 
-use crate::{external, internal, read, writing};
+use crate::{external, read, writing};
 use bgp_core::family::{Family, FamilySet};
 use bgp_core::prefix::{IpNet, Nlri};
 use bgp_core::wire::{
@@ -68,7 +68,7 @@ fn heard(messages: &[Bytes], writing: &EncodeContext) -> (Vec<Nlri>, Vec<Nlri>) 
         add_path: writing.add_path,
         extended_next_hop: crate::both(),
         max_len: writing.max_len,
-        ..internal()
+        ..external()
     };
     let (mut there, mut gone) = (Vec::new(), Vec::new());
     for message in messages {

@@ -114,7 +114,7 @@ fn communities() -> impl Strategy<Value = PathAttributes> {
 fn reflection(internal: bool) -> impl Strategy<Value = PathAttributes> {
     let ids = vec(address().prop_map(ClusterId), 0..4);
     let id = proptest::option::of(address().prop_map(RouterId));
-    let preference = proptest::option::of(any::<u32>());
+    let preference = any::<u32>().prop_map(Some);
     (ids, id, preference).prop_map(move |(cluster_list, originator_id, local_pref)| {
         if !internal {
             return PathAttributes::default();

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// The arguments make no sense, or ask for help.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
     /// Nobody answers at the admin socket.
     #[error("cannot reach the daemon; is bgp-rr running? tried {}", Tried(.0))]
     Unreachable(Vec<(PathBuf, io::Error)>),

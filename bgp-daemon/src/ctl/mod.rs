@@ -118,23 +118,14 @@ struct PeerOrder {
 
 /// Runs `bgpctl` with these arguments, of which the first is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
+    match answer(arguments, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ClientError::Usage(error)) => {
             // Help goes to standard output, complaints to standard error; if neither can be
             // written there is nobody to tell.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let outcome = runtime
-        .map_err(ClientError::from)
-        .and_then(|runtime| runtime.block_on(execute(&arguments)));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has read enough (`bgpctl routes | head`).
         Err(ClientError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
@@ -146,12 +137,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn execute(arguments: &Arguments) -> Result<(), ClientError> {
-    let mut client = Client::connect(arguments.socket.as_deref()).await?;
-    let mut out = Output {
+/// Does what these arguments say, of which the first is the program's name, and writes what comes
+/// of it to `to`.
+///
+/// # Errors
+///
+/// Why nothing, or not all, came of it.
+pub fn answer(
+    arguments: impl IntoIterator<Item = OsString>,
+    to: &mut dyn Write,
+) -> Result<(), ClientError> {
+    let arguments = Arguments::try_parse_from(arguments)?;
+    let mut output = Output {
         json: arguments.json,
-        to: io::stdout().lock(),
+        to,
     };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(execute(&arguments, &mut output))
+}
+
+async fn execute(arguments: &Arguments, out: &mut Output<'_>) -> Result<(), ClientError> {
+    let mut client = Client::connect(arguments.socket.as_deref()).await?;
     match &arguments.command {
         Command::Status => {
             let status: Status = client.get("/v1/status", &[]).await?;
@@ -257,13 +265,13 @@ async fn pages<T: DeserializeOwned + Serialize>(
     Ok(())
 }
 
-/// Standard output, in one of two forms.
+/// Where answers go, in one of two forms.
 struct Output<'a> {
     json: bool,
-    to: io::StdoutLock<'a>,
+    to: &'a mut dyn Write,
 }
 
-impl<'a> Output<'a> {
+impl Output<'_> {
     fn one<T: Serialize>(
         &mut self,
         value: &T,
@@ -275,23 +283,29 @@ impl<'a> Output<'a> {
         } else {
             show(value)
         };
-        self.to
-            .write_all(text.as_bytes())
-            .map_err(ClientError::Output)
+        self.write(&text)
     }
 
-    fn list<T>(self, show: fn(&[T], bool) -> String) -> List<'a, T> {
+    fn list<T>(&mut self, show: fn(&[T], bool) -> String) -> List<'_, T> {
         List {
-            output: self,
+            json: self.json,
+            to: self.to,
             show,
             count: 0,
         }
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), ClientError> {
+        self.to
+            .write_all(text.as_bytes())
+            .map_err(ClientError::Output)
     }
 }
 
 /// A list that is printed as it comes in.
 struct List<'a, T> {
-    output: Output<'a>,
+    json: bool,
+    to: &'a mut dyn Write,
     /// Makes text of a part; true for the first, which has the header.
     show: fn(&[T], bool) -> String,
     count: usize,
@@ -299,7 +313,7 @@ struct List<'a, T> {
 
 impl<T: Serialize> List<'_, T> {
     fn add(&mut self, items: &[T]) -> Result<(), ClientError> {
-        if self.output.json {
+        if self.json {
             for item in items {
                 let json = serde_json::to_string(item).map_err(ClientError::Answer)?;
                 let before = if self.count == 0 { "[" } else { "," };
@@ -316,7 +330,7 @@ impl<T: Serialize> List<'_, T> {
     }
 
     fn end(&mut self) -> Result<(), ClientError> {
-        match (self.output.json, self.count) {
+        match (self.json, self.count) {
             (true, 0) => self.write("[]\n"),
             (true, _) => self.write("\n]\n"),
             (false, 0) => self.write(&(self.show)(&[], true)),
@@ -325,8 +339,9 @@ impl<T: Serialize> List<'_, T> {
     }
 
     fn write(&mut self, text: &str) -> Result<(), ClientError> {
-        let to = &mut self.output.to;
-        to.write_all(text.as_bytes()).map_err(ClientError::Output)
+        self.to
+            .write_all(text.as_bytes())
+            .map_err(ClientError::Output)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether peers may be keeping routes of a predecessor (RFC 4724 §4.1).
 //!
 //! A process cannot know by itself whether it follows one that peers still remember. So while any
-//! peer would keep our routes, a file beside the admin socket is touched every few seconds; whoever
+//! peer would keep our routes, a file beside the admin socket is touched every second; whoever
 //! starts next and finds it fresh sets the R bit and holds End-of-RIB back. That covers a crash
 //! as well as SIGTERM. A drained shutdown removes it, because peers then keep nothing; so does
 //! the reboot that empties `/run`, and the restart time.
@@ -11,6 +11,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,7 +46,14 @@ impl RestartMark {
     /// Peers would keep our routes if we were gone now.
     pub(super) fn set(&mut self) {
         let write = || {
-            let mut file = File::create(&self.path)?;
+            // The folder may be one that everybody can write to: never through a link.
+            let mut file = File::options()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&self.path)?;
             writeln!(file, "peers keep routes of process {}", std::process::id())
         };
         if let Err(error) = write()
@@ -93,6 +101,17 @@ mod tests {
             .and_then(|file| file.set_modified(old))
             .unwrap();
         assert!(!mark.take(HOUR));
+    }
+
+    #[test]
+    fn it_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        fs::write(&other, "precious").unwrap();
+        let mut mark = RestartMark::beside(&folder.path().join("bgp-rr.sock"));
+        std::os::unix::fs::symlink(&other, &mark.path).unwrap();
+        mark.set();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
 
     #[test]

@@ -26,8 +26,9 @@ mod mark;
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
 use crate::config::{DaemonConfig, Loaded, Report};
-use crate::host::Host;
+use crate::host::{Host, everywhere};
 use crate::log;
+use bgp_core::config::DEFAULT_PORT;
 use bgp_core::session::Stop;
 use bgp_core::speaker::Speaker;
 use bgp_io::{Clock, Events, Handle};
@@ -42,7 +43,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 /// How often the restart mark is brought up to date.
-const MARK_INTERVAL: Duration = Duration::from_secs(5);
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long admin clients may take to read their last answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -87,9 +88,12 @@ fn check(options: &Options) -> Result<(), String> {
     let (config, warnings) = match load(options, &host)? {
         Some(Loaded { config, warnings }) => (config, warnings.to_string()),
         None => {
-            let chosen = listen::choose()?;
-            let config = DaemonConfig::built_in(&host, chosen.addresses());
-            (config, String::new())
+            // What is in use now, perhaps by ourselves, says nothing against a configuration.
+            let addresses = match listen::choose() {
+                Ok(listening) => listening.addresses(),
+                Err(_) => everywhere(DEFAULT_PORT),
+            };
+            (DaemonConfig::built_in(&host, addresses), String::new())
         }
     };
     let mut stderr = io::stderr();
@@ -216,8 +220,11 @@ fn first_line(
     };
     let configuration = match &options.config {
         Some(path) => {
-            let count = config.speaker.peers.len();
-            format!("{count} configured peers; configuration {}", path.display())
+            let peers = match config.speaker.peers.len() {
+                1 => "1 configured peer".to_owned(),
+                count => format!("{count} configured peers"),
+            };
+            format!("{peers}; configuration {}", path.display())
         }
         None => "built-in default: use --config FILE for your own".to_owned(),
     };
@@ -321,7 +328,7 @@ async fn watch(
         | Stop::PeerDeconfigured
         | Stop::OtherConfigurationChange => {
             mark.clear();
-            tracing::info!("closing all sessions: {how}");
+            tracing::info!("draining: all peers are told that we go");
         }
     }
     tokio::select! {

@@ -286,10 +286,13 @@ impl Engine {
         total
     }
 
-    fn say_last_words(&mut self, id: ConnectionId) -> usize {
+    pub(super) fn say_last_words(&mut self, id: ConnectionId) -> usize {
         let Some(connection) = self.connections.get_mut(&id) else {
             return 0;
         };
+        if let Phase::Closing { finished: true, .. } = connection.phase {
+            return 0;
+        }
         let mut outbox: Outbox = std::mem::take(&mut connection.outbox);
         let (octets, written) = connection.write(&mut outbox);
         connection.outbox = outbox;

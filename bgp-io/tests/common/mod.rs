@@ -28,7 +28,7 @@ use tokio_util::codec::{Decoder as _, Encoder as _};
 pub(crate) const AS: Asn = Asn(64_512);
 
 /// Fails a test that hangs. Not a measure of anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// `work`, or a failed test when it does not come to an end.
 ///

@@ -130,7 +130,7 @@ impl Reflector for BgpRr {
 ///
 /// # Errors
 /// [`Error::NotBuilt`].
-pub(super) fn binary(name: &'static str, variable: &'static str) -> Result<PathBuf> {
+pub fn binary(name: &'static str, variable: &'static str) -> Result<PathBuf> {
     let path = match env::var_os(variable) {
         Some(path) => PathBuf::from(path),
         // …/target/PROFILE/deps/TEST, or …/target/PROFILE/BINARY

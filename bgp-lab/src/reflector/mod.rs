@@ -21,7 +21,7 @@
 mod bgp_rr;
 mod bird;
 
-pub use bgp_rr::BgpRr;
+pub use bgp_rr::{BgpRr, binary};
 pub use bird::BirdReflector;
 
 use crate::Result;

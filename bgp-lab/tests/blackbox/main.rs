@@ -8,6 +8,7 @@
 mod decision;
 mod exchange;
 mod reflection;
+mod restart;
 mod rfc7606;
 mod robustness;
 mod scene;

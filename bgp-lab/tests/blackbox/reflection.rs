@@ -67,7 +67,7 @@ const EXTRAS: &[Extra] = &[
     ("NO_EXPORT", |p| p.and(octets::communities(&[0xffff_ff01]))),
     ("NO_EXPORT_SUBCONFED", |p| p.and(octets::communities(&[0xffff_ff03]))),
     ("extended communities", |p| p.and(attribute(0xc0, code::EXTENDED_COMMUNITIES, &[0, 2, 0xfc, 0, 0, 0, 0, 9, 0x40, 6, 0, 0, 0, 0, 0, 1]))),
-    ("large communities", |p| p.and(attribute(0xc0, code::LARGE_COMMUNITIES, &[7; 24]))),
+    ("large communities", |p| p.and(attribute(0xc0, code::LARGE_COMMUNITIES, &[&[7; 12][..], &[5; 12]].concat()))),
     ("OTC", |p| p.and(attribute(0xc0, code::OTC, &[0, 0, 0xfd, 0xe9]))),
     ("seventy communities", |p| p.and(octets::communities(&[5; 70]))),
     ("an unknown attribute of 280 octets", |p| p.and(attribute(0xe0, 250, &[3; 280]))),

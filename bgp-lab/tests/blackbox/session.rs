@@ -176,6 +176,46 @@ fn external_opens() -> Result<()> {
 
 type Later = (&'static str, fn() -> Vec<u8>, Outcome);
 
+/// What the router says of itself (RFC 4271 §4.2).
+#[test]
+fn our_open() -> Result<()> {
+    play(
+        "session::our_open",
+        &[()],
+        |()| "its OPEN".to_owned(),
+        |scene, ()| {
+            let peer = scene.peer(PeerRole::Client)?;
+            let open = peer
+                .wire
+                .heard()
+                .iter()
+                .find(|heard| heard.message.kind == kind::OPEN);
+            let body = open
+                .map(|open| open.message.body.as_slice())
+                .unwrap_or_default();
+            let mut fixed = vec![4];
+            fixed.extend(u16::try_from(ASN).unwrap_or(0).to_be_bytes());
+            fixed.extend(180_u16.to_be_bytes());
+            fixed.extend(ROUTER.octets());
+            check(body.starts_with(&fixed), || format!("{body:02x?}"))?;
+            for (code, value) in [
+                (capability::MULTIPROTOCOL, vec![0, 1, 0, 1]),
+                (capability::MULTIPROTOCOL, vec![0, 2, 0, 1]),
+                (capability::ROUTE_REFRESH, Vec::new()),
+                (capability::ENHANCED_REFRESH, Vec::new()),
+                (capability::FOUR_OCTET_AS, ASN.to_be_bytes().to_vec()),
+            ] {
+                let wanted = tlv(code, &value);
+                let there = body.windows(wanted.len()).any(|part| part == wanted);
+                check(there, || {
+                    format!("no capability {code} {value:?} in {body:02x?}")
+                })?;
+            }
+            Ok(())
+        },
+    )
+}
+
 /// What a peer sends where its KEEPALIVE is due.
 #[rustfmt::skip] // a row is a line
 const IN_OPEN_CONFIRM: &[Later] = &[
@@ -232,7 +272,7 @@ const WHEN_ESTABLISHED: &[Later] = &[
     ("length 18", || with_octets(octets::keepalive(), 16, &[0, 18]), Outcome::RefusedWith(1, 2, &[0, 18])),
     ("KEEPALIVE of 20 octets", || octets::message(kind::KEEPALIVE, &[0]), Outcome::RefusedWith(1, 2, &[0, 20])),
     ("UPDATE of 22 octets", || octets::message(kind::UPDATE, &[0; 3]), Outcome::RefusedWith(1, 2, &[0, 22])),
-    ("length 4097", || octets::message(kind::UPDATE, &[0; 4078]), Outcome::RefusedWith(1, 2, &[0x10, 1])),
+    ("KEEPALIVE of 4097 octets", || octets::message(kind::KEEPALIVE, &[0; 4078]), Outcome::RefusedWith(1, 2, &[0x10, 1])),
     ("type 6", || octets::message(6, &[]), Outcome::RefusedWith(1, 3, &[6])),
     ("type 128", || octets::message(128, &[0; 40]), Outcome::RefusedWith(1, 3, &[128])),
     ("Cease", || octets::notification(6, 4, &[]), Outcome::Closed),

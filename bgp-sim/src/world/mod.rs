@@ -189,7 +189,7 @@ impl World {
         self.summary.quiet = self.now;
         self.summary.compared = verify::compare(self)?;
         // Quiet must last: one run in four is watched a little longer.
-        if self.scenario.seed % 4 == 0 {
+        if self.scenario.seed.is_multiple_of(4) {
             self.calm = true;
             self.advance(self.now + LINGER)?;
             verify::compare(self)?;

@@ -5,8 +5,9 @@
 //! broken: in a run without faults, and after quiet, no session goes down.
 
 use super::{Fault, World};
+use bgp_core::rib::PeerSummary;
 use bgp_core::session::{DownReason, Note};
-use bgp_core::speaker::Event;
+use bgp_core::speaker::{Event, Wait};
 use bgp_core::time::Duration;
 use bgp_core::wire::{Cease, HEADER_LEN, NotificationError};
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub const MAX_UNQUIET: Duration = Duration::from_secs(1_800);
 const SETTLED: Duration = Duration::from_millis(200);
 /// How often it is asked whether all is quiet.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long to wait, beside that, for routes that are kept or End-of-RIB that is held back.
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 impl World {
     pub(super) fn watch_event(&mut self, host: usize, event: &Event) -> Result<(), Fault> {
@@ -130,7 +133,15 @@ impl World {
         let limit = self.now + MAX_UNQUIET;
         loop {
             self.advance(self.now + PATIENCE)?;
-            let Some(unquiet) = self.unquiet() else {
+            let mut unquiet = self.unquiet();
+            if unquiet.is_none() {
+                unquiet = self.behind();
+                if unquiet.is_some() {
+                    // What is kept is kept for minutes: no need to ask every moment.
+                    self.advance(self.now + LONG_PATIENCE)?;
+                }
+            }
+            let Some(unquiet) = unquiet else {
                 break;
             };
             if self.now > limit {
@@ -166,22 +177,27 @@ impl World {
         if self.network.waiting() > 0 || self.network.iter().any(blocked) {
             return Some("octets are under way".to_owned());
         }
-        (0..self.machines.len()).find_map(|host| self.behind(host))
+        None
     }
 
-    /// A peer to which not everything has been said, End-of-RIB included, or whose earlier routes
-    /// are still kept (RFC 4724 §4.2).
-    fn behind(&self, host: usize) -> Option<String> {
-        let views = self.speaker(host)?.peers(self.now);
-        if let Some(view) = views.iter().find(|view| view.keeps.is_some()) {
-            return Some(format!("{} keeps routes of {}", self.name(host), view.name));
-        }
-        views.iter().find_map(|view| {
-            let tables = &view.routes.as_ref()?.tables;
-            let mut tables = tables.iter().filter_map(|(_, table)| table.as_ref());
-            tables
-                .any(|table| table.behind > 0 || !table.end_of_rib)
-                .then(|| format!("{} has not told {} everything", self.name(host), view.name))
+    /// Work that is left: a peer to which not everything has been said, End-of-RIB included, or
+    /// whose earlier routes are still kept (RFC 4724 §4.2) or being cleared away.
+    fn behind(&self) -> Option<String> {
+        (0..self.machines.len()).find_map(|host| {
+            let name = self.name(host);
+            let speaker = self.speaker(host)?;
+            let works = matches!(speaker.poll_timeout(), Some((_, Wait::Work | Wait::Settle)));
+            if works || speaker.counts().departed > 0 {
+                return Some(format!("{name} has work left"));
+            }
+            let views = speaker.peers(self.now);
+            views.iter().find_map(|view| match &view.routes {
+                _ if view.keeps.is_some() => Some(format!("{name} keeps routes of {}", view.name)),
+                Some(routes) if !has_told_all(routes) => {
+                    Some(format!("{name} has not told {} everything", view.name))
+                }
+                Some(_) | None => None,
+            })
         })
     }
 
@@ -209,6 +225,11 @@ fn is_collision(reason: &DownReason) -> bool {
         return false;
     };
     notification.error == NotificationError::Cease(Cease::ConnectionCollisionResolution)
+}
+
+fn has_told_all(routes: &PeerSummary) -> bool {
+    let mut tables = routes.tables.iter().filter_map(|(_, table)| table.as_ref());
+    tables.all(|table| table.behind == 0 && table.end_of_rib)
 }
 
 /// Whether a session between two speakers that follow the RFCs can end so.

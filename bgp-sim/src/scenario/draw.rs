@@ -1,17 +1,7 @@
-//! What will happen in a run: a cluster and a timetable, drawn from one seed.
-//!
-//! A scenario is complete before the first event: it does not look at what comes of it, so that
-//! the same seed plays the same timetable against any version of the engine.
-//!
-//! # One outcome
-//!
-//! The model can only be compared with what is determined. Route reflection with
-//! MULTI_EXIT_DISC among several neighbouring ASes has clusters without any stable state
-//! (RFC 3345), so routes to one prefix that differ in neighbouring AS carry MEDs only where both
-//! reflectors see all of them ([`MedRule::Mixed`]: every owner is a client of both). Interior
-//! costs are told to both reflectors alike for the same reason.
+//! The timetable, drawn: who may announce what, which changes come when, and what goes wrong.
 
-use crate::topology::{CLUSTER_AS, EXTERNAL_AS, Kind, Limits, REFLECTORS, Topology, pick};
+use super::{Operation, OwnRoute, Stopping};
+use crate::topology::{CLUSTER_AS, EXTERNAL_AS, Kind, REFLECTORS, Topology, pick};
 use bgp_core::family::Family;
 use bgp_core::prefix::{IpNet, Ipv4Net, Ipv6Net};
 use bgp_core::rib::Reachability;
@@ -23,148 +13,9 @@ use bgp_core::wire::{
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A run, before it begins.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    /// The seed that it was drawn from.
-    pub seed: u64,
-    /// Whether the network and the hosts fail.
-    pub faults: bool,
-    /// Who is there.
-    pub topology: Topology,
-    /// What is done when, in order.
-    pub timetable: Vec<(Instant, Operation)>,
-    /// When the timetable is over and all that can be mended is.
-    pub quiet_at: Instant,
-    /// Hosts that are down for good in the end.
-    pub dead: Vec<usize>,
-}
-
-/// A route as its owner announces it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OwnRoute {
-    /// Where to send packets.
-    pub next_hop: NextHop,
-    /// The rest.
-    pub attributes: PathAttributes,
-}
-
-/// How a speaker is stopped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stopping {
-    /// The machine is gone: nothing is sent, and nothing answered until it is back.
-    PowerLoss,
-    /// The process is gone: the machine resets its connections.
-    Crash,
-    /// Closed without a NOTIFICATION, so that peers may keep routes (RFC 4724).
-    Silent,
-    /// Closed with Cease.
-    Cease,
-}
-
-/// One thing that is done to the cluster.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Operation {
-    /// A host announces a route, new or changed.
-    Originate {
-        /// Who.
-        host: usize,
-        /// What.
-        prefix: IpNet,
-        /// With which attributes.
-        route: Box<OwnRoute>,
-    },
-    /// A host takes a route back.
-    Withdraw {
-        /// Who.
-        host: usize,
-        /// What.
-        prefix: IpNet,
-    },
-    /// The reflectors learn how far a next hop is away.
-    NextHop {
-        /// The next hop.
-        address: IpAddr,
-        /// Whether it can be reached.
-        reachability: Reachability,
-    },
-    /// A host's speaker ends.
-    Stop {
-        /// Who.
-        host: usize,
-        /// How.
-        how: Stopping,
-    },
-    /// A host's speaker starts, unless it runs.
-    Start {
-        /// Who.
-        host: usize,
-    },
-    /// A host does nothing for a while, then catches up.
-    Freeze {
-        /// Who.
-        host: usize,
-        /// Until when.
-        until: Instant,
-    },
-    /// Packets between the hosts of a session are lost for a while.
-    Cut {
-        /// Which session.
-        session: usize,
-        /// Until when.
-        until: Instant,
-    },
-    /// All packets from and to a host are lost for a while.
-    Isolate {
-        /// Who.
-        host: usize,
-        /// Until when.
-        until: Instant,
-    },
-    /// One end of a session reads nothing for a while.
-    Stall {
-        /// Which session.
-        session: usize,
-        /// Which end.
-        side: usize,
-        /// Until when.
-        until: Instant,
-    },
-    /// The connections of a session break.
-    Break {
-        /// Which session.
-        session: usize,
-    },
-    /// An operator resets a session.
-    Reset {
-        /// Which session.
-        session: usize,
-        /// At which end.
-        side: usize,
-    },
-    /// An operator shuts a session down, or lets it come up again.
-    Enable {
-        /// Which session.
-        session: usize,
-        /// At which end.
-        side: usize,
-        /// Whether it may be up.
-        enabled: bool,
-    },
-    /// One end asks for all routes again.
-    Refresh {
-        /// Which session.
-        session: usize,
-        /// Which end asks.
-        side: usize,
-        /// For what.
-        family: Family,
-    },
-}
-
 /// Which routes to one prefix carry MULTI_EXIT_DISC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MedRule {
+enum MedRule {
     /// None.
     Never,
     /// All, and they share one neighbouring AS.
@@ -184,47 +35,28 @@ struct Block {
 /// Neighbouring ASes of routes that nodes announce.
 const NEIGHBOURS: [Asn; 3] = [EXTERNAL_AS, Asn(65_002), Asn(4_200_000_003)];
 
-impl Scenario {
-    /// The scenario of a seed.
-    pub fn draw(seed: u64, limits: &Limits) -> Self {
-        let mut rng = Rng::new(seed);
-        // One seed in four without faults: there no session may ever go down.
-        let limits = Limits {
-            faults: limits.faults && rng.below(4) != 0,
-            ..*limits
-        };
-        let topology = Topology::draw(&mut rng, &limits);
-        let horizon = Duration::from_millis(5_000 + rng.below(60_000));
-        let mut draw = Draw {
-            quiet_at: Instant::ZERO + horizon,
-            topology: &topology,
-            blocks: Vec::new(),
-            timetable: Vec::new(),
-            dead: Vec::new(),
-            rng,
-        };
-        draw.blocks();
-        draw.beginnings();
-        draw.changes();
-        if limits.faults {
-            draw.failures();
-        }
-        let Draw {
-            mut timetable,
-            dead,
-            quiet_at,
-            ..
-        } = draw;
-        timetable.sort_by_key(|(at, _)| *at);
-        Self {
-            seed,
-            faults: limits.faults,
-            quiet_at,
-            dead,
-            timetable,
-            topology,
-        }
+/// What is done when, in order, and who is down for good in the end.
+pub(super) fn timetable(
+    rng: Rng,
+    topology: &Topology,
+    (quiet_at, faults): (Instant, bool),
+) -> (Vec<(Instant, Operation)>, Vec<usize>) {
+    let mut draw = Draw {
+        quiet_at,
+        topology,
+        blocks: Vec::new(),
+        timetable: Vec::new(),
+        dead: Vec::new(),
+        rng,
+    };
+    draw.blocks();
+    draw.beginnings();
+    draw.changes();
+    if faults {
+        draw.failures();
     }
+    draw.timetable.sort_by_key(|(at, _)| *at);
+    (draw.timetable, draw.dead)
 }
 
 struct Draw<'a> {
@@ -353,17 +185,18 @@ impl Draw<'_> {
     }
 
     fn attributes(&mut self, host: usize, med: MedRule) -> PathAttributes {
-        let mut attributes = PathAttributes::default();
-        attributes.origin = *pick(
-            &mut self.rng,
-            &[Origin::Igp, Origin::Igp, Origin::Egp, Origin::Incomplete],
-        );
-        attributes.local_pref = *pick(&mut self.rng, &[None, None, None, Some(50), Some(200)]);
-        attributes.as_path = self.as_path(host, med);
+        let origins = [Origin::Igp, Origin::Igp, Origin::Egp, Origin::Incomplete];
+        let preferences = [None, None, None, Some(50), Some(200)];
+        let mut attributes = PathAttributes {
+            origin: *pick(&mut self.rng, &origins),
+            local_pref: *pick(&mut self.rng, &preferences),
+            as_path: self.as_path(host, med),
+            communities: self.communities(),
+            ..PathAttributes::default()
+        };
         if med != MedRule::Never {
             attributes.med = *pick(&mut self.rng, &[None, Some(0), Some(5), Some(10)]);
         }
-        attributes.communities = self.communities();
         if self.chance(6) {
             attributes.atomic_aggregate = true;
             attributes.aggregator = Some(Aggregator {
@@ -411,6 +244,14 @@ impl Draw<'_> {
 
     fn communities(&mut self) -> Vec<Community> {
         let plain = Community(0xfc00_0001);
+        if self.chance(64) {
+            // Now and then so many that what is added on the way decides whether the message still
+            // fits into 4,096 octets.
+            let number = 985 + self.rng.below(30) as u32;
+            return (1..=number)
+                .map(|low| Community(0xfc01_0000 + low))
+                .collect();
+        }
         match self.rng.below(16) {
             0 => vec![Community::NO_EXPORT],
             1 => vec![Community::NO_ADVERTISE],
@@ -594,34 +435,5 @@ impl Draw<'_> {
             enabled: true,
         };
         self.at(back, on);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        min_nodes: 20,
-        max_nodes: 50,
-        faults: true,
-    };
-
-    #[test]
-    fn one_seed_one_timetable() {
-        let (a, b) = (Scenario::draw(7, &LIMITS), Scenario::draw(7, &LIMITS));
-        assert_eq!(a.timetable, b.timetable);
-        assert_ne!(a.timetable, Scenario::draw(8, &LIMITS).timetable);
-    }
-
-    #[test]
-    fn all_is_over_when_quiet_comes() {
-        for seed in 0..100 {
-            let scenario = Scenario::draw(seed, &LIMITS);
-            let sorted = scenario.timetable.is_sorted_by_key(|(at, _)| *at);
-            assert!(sorted && !scenario.timetable.is_empty());
-            let last = scenario.timetable.last().map(|(at, _)| *at);
-            assert!(last <= Some(scenario.quiet_at));
-        }
     }
 }
