@@ -12,7 +12,7 @@
 //!
 //! Bytes are pulled. A change is a record in the log of each update group that may know of it,
 //! nothing is queued for a peer, and words are chosen and encoded when the first peer of a group
-//! reads. See [`group`] for the log, which is the heart of it all.
+//! reads. See `group.rs` for the log, which is the heart of it all.
 //!
 //! # What there is, and how many
 //!
@@ -28,7 +28,7 @@
 //! # How to call it
 //!
 //! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::peer_down`],
-//!   [`Rib::set_next_hop`], [`Rib::originate`], [`Rib::withdraw`]. None of them sends anything.
+//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::originate`], [`Rib::withdraw`]. None of them sends anything.
 //! - Then: [`Rib::work`] with a budget until it says that there is no more, in slices between
 //!   other things; and, when [`Rib::unsettled`], [`Rib::settle`] as soon as the burst is over.
 //! - Then: for each slot that [`Rib::poll_ready`] gives, [`Rib::transmit`] whenever its transport

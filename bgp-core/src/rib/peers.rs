@@ -46,8 +46,8 @@ pub struct PeerFacts {
     pub settings: Arc<PeerSettings>,
 }
 
-/// The place of an established session in the RIB. Valid until [`Rib::peer_down`]
-/// (super::Rib::peer_down); reused some time later.
+/// The place of an established session in the RIB. Valid until
+/// [`Rib::peer_down`](super::Rib::peer_down); reused some time later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerSlot(pub(super) u16);
 

@@ -20,8 +20,8 @@ pub struct UpdateSummary {
     pub unchanged: u32,
     /// Paths that are gone.
     pub withdrawn: u32,
-    /// Paths that were not kept because the peer has [`MAX_PATHS_OF_PEER`]
-    /// (super::MAX_PATHS_OF_PEER) to the prefix.
+    /// Paths that were not kept because the peer has as many to the prefix as it may have
+    /// ([`MAX_PATHS_OF_PEER`](super::MAX_PATHS_OF_PEER)).
     pub refused: u32,
     /// The peer announced more prefixes of one family than `max-prefixes` allows; those beyond
     /// were not kept. The session has to be ended (Cease, Maximum Number of Prefixes Reached;
