@@ -7,12 +7,13 @@ use super::ids::{AttributesId, PrefixId, Serial};
 use super::peers::{PeerSlot, Peers};
 use super::readers::{FROM_NOTHING, Marker};
 use super::table::Routes;
-use crate::prefix::Nlri;
+use crate::prefix::{IpNet, Nlri};
 use crate::wire::{self, RefreshSubtype, RouteRefresh};
 use bytes::{Bytes, BytesMut};
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// A chunk ends after about this many octets of messages. What a reader that stalls inside a
@@ -130,7 +131,8 @@ struct Packer<'a> {
     by_source: HashMap<(AttributesId, PeerSlot), usize, FixedState>,
     /// The announcement of each audience and words: what differs on receipt may be the same on
     /// its way out. Only ever probed.
-    by_words: HashMap<(Audience, Exported), usize, FixedState>,
+    by_words: HashTable<usize>,
+    hasher: FixedState,
     withdraws: BTreeMap<Audience, Vec<Nlri>>,
     entries: usize,
     /// About how long all messages will be.
@@ -151,7 +153,8 @@ impl<'a> Packer<'a> {
             words,
             announcements: Vec::new(),
             by_source: HashMap::default(),
-            by_words: HashMap::default(),
+            by_words: HashTable::new(),
+            hasher: FixedState::default(),
             withdraws: BTreeMap::new(),
             entries: 0,
             bytes: 0,
@@ -226,22 +229,35 @@ impl<'a> Packer<'a> {
         } = self.words;
         let route = routes.route(best, peers, attributes)?;
         let words = export::export(self.profile, &route).ok()?;
-        let next = self.announcements.len();
-        let place = match self.by_words.get(&(audience, words.clone())) {
-            Some(place) => *place,
-            None => {
-                self.bytes += export::message_len(self.profile, &words, &route.prefix);
-                self.by_words.insert((audience, words.clone()), next);
-                self.announcements.push(Announcement {
-                    audience,
-                    words,
-                    nlri: Vec::new(),
-                });
-                next
-            }
-        };
+        let place = self.place_of(audience, words, &route.prefix);
         self.by_source.insert(source, place);
         Some(place)
+    }
+
+    /// The place of the announcement of these words to this audience, a new one if need be.
+    fn place_of(&mut self, audience: Audience, words: Exported, prefix: &IpNet) -> usize {
+        let announcements = &self.announcements;
+        let hash = self.hasher.hash_one((audience, &words));
+        let is_same = |place: &usize| {
+            let other = &announcements[*place];
+            other.audience == audience && other.words == words
+        };
+        if let Some(place) = self.by_words.find(hash, is_same) {
+            return *place;
+        }
+        self.bytes += export::message_len(self.profile, &words, prefix);
+        let place = self.announcements.len();
+        self.announcements.push(Announcement {
+            audience,
+            words,
+            nlri: Vec::new(),
+        });
+        let (announcements, hasher) = (&self.announcements, &self.hasher);
+        self.by_words.insert_unique(hash, place, |place| {
+            let other = &announcements[*place];
+            hasher.hash_one((other.audience, &other.words))
+        });
+        place
     }
 
     fn finish(mut self, end: u64, encoded_tail: u64) -> Chunk {

@@ -51,7 +51,26 @@
 //!   that is for the source alone. For the same reason a reader that begins again takes no chunk
 //!   from before its floor: such a chunk could repeat what the source has unlearned.
 //!
+//! - **Nor to its former session's peer.** What a peer said in a session that is gone may still be
+//!   there: kept while it restarts (RFC 4724 §4.2), or being cleared away. When the peer is back
+//!   it skips that too, and because it may have been told the prefix from elsewhere before,
+//!   a chunk has a withdraw for it in the place of what it skips. Chunks from before its former
+//!   session left do not have it; the floor of a reader that returns keeps it from them.
+//!
 //! Sources are session numbers that are never reused, not slots or peers, which are.
+//!
+//! # Decisions
+//!
+//! - *Entries hold what was received, words are chosen when a chunk is encoded.* A group then
+//!   needs no attribute sets of its own and a change costs no interning for each group; "the same
+//!   words as before" is one comparison of numbers. The price is that words are chosen again for
+//!   each chunk, once for all prefixes in it that share them.
+//! - *An entry is 16 octets.* The place where the source changed was to stand beside the place of
+//!   the last change; the debt bit says more (see above) in no space.
+//! - *A chunk is not reused for ever.* Readers far behind would otherwise hear history from the
+//!   cache, one small chunk after the other, in place of the last state of each prefix.
+//! - *Laggards are given up.* Without a bound on tombstones one stalled reader would make the
+//!   memory for withdrawn prefixes grow with the churn.
 //!
 //! # Limits
 //!

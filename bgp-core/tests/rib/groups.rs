@@ -191,13 +191,7 @@ impl Run {
                 peer,
                 prefix,
                 count,
-            } => {
-                if let Some(said) = self.said.get_mut(&peer) {
-                    let prefixes = Self::prefixes(prefix, count);
-                    said.retain(|prefix| !prefixes.contains(prefix));
-                    self.lab.unsay(peer, &prefixes);
-                }
-            }
+            } => self.unsay(peer, &Self::prefixes(prefix, count)),
             Step::Originate { prefix, words: n } => {
                 let prefix = Self::prefixes(prefix, 1)[0];
                 let hop = next_hop(bgp_core::prefix::family_of(&prefix), 99);
@@ -214,13 +208,7 @@ impl Run {
                     client.read(&mut self.lab.rib, budget);
                 }
             }
-            Step::ReadReady(budget) => {
-                if let Some(slot) = self.lab.rib.poll_ready() {
-                    let mut clients = self.lab.clients.values_mut();
-                    let client = clients.find(|client| client.slot == slot).unwrap();
-                    client.read(&mut self.lab.rib, budget);
-                }
-            }
+            Step::ReadReady(budget) => self.read_ready(budget),
             Step::Refresh(n) => {
                 if let Some(client) = self.lab.clients.get(&n) {
                     for family in Family::ALL {
@@ -238,6 +226,21 @@ impl Run {
                 let address = next_hop(Family::Ipv4Unicast, peer).address();
                 self.lab.rib.set_next_hop(address, reachability);
             }
+        }
+    }
+
+    fn unsay(&mut self, peer: u32, prefixes: &[IpNet]) {
+        if let Some(said) = self.said.get_mut(&peer) {
+            said.retain(|prefix| !prefixes.contains(prefix));
+            self.lab.unsay(peer, prefixes);
+        }
+    }
+
+    fn read_ready(&mut self, budget: usize) {
+        if let Some(slot) = self.lab.rib.poll_ready() {
+            let mut clients = self.lab.clients.values_mut();
+            let client = clients.find(|client| client.slot == slot).unwrap();
+            client.read(&mut self.lab.rib, budget);
         }
     }
 

@@ -353,7 +353,7 @@ impl Lab {
     }
 
     /// Peer `n` goes away to come back: its routes are kept. Says where.
-    pub fn restart(&mut self, n: u32) -> Option<PeerSlot> {
+    pub(crate) fn restart(&mut self, n: u32) -> Option<PeerSlot> {
         let client = self.clients.remove(&n)?;
         let all = Family::ALL.into_iter().collect();
         self.rib.peer_down(client.slot, all);
@@ -361,7 +361,7 @@ impl Lab {
     }
 
     /// What was kept is wanted no more.
-    pub fn forget(&mut self, slot: PeerSlot) {
+    pub(crate) fn forget(&mut self, slot: PeerSlot) {
         self.rib.forget(slot, Family::ALL.into_iter().collect());
     }
 
