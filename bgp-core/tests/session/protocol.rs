@@ -236,6 +236,53 @@ fn a_peer_that_refuses_capabilities_gets_an_open_without_them() {
     }
 }
 
+/// A peer that has been up with the reduced offer may have learned something since.
+#[test]
+fn after_a_session_the_whole_offer_is_made_again() {
+    let mut lone = Lone::new(settings());
+    let id = lone.connect();
+    let error = NotificationError::OpenMessage(OpenError::UnsupportedCapability);
+    lone.say(id, &Message::Notification(Notification::bare(error)));
+    lone.wait(SECOND * 2);
+    let reduced = lone.connect();
+    lone.open(reduced);
+    lone.say(reduced, &Message::Keepalive);
+    assert!(lone.session.established().is_some());
+    lone.session.handle_closed(lone.now, reduced);
+    lone.wait(SECOND * 2);
+    let id = lone.connect();
+    let heard = lone.heard(id);
+    assert!(
+        matches!(&heard[..], [Message::Open(open)] if !open.capabilities.is_empty()),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn an_open_after_the_restart_does_not_say_restarting() {
+    let mut lone = Lone::new(SessionSettings {
+        restarting: true,
+        passive: true,
+        ..settings()
+    });
+    for restarting in [true, false] {
+        lone.session.set_restarting(restarting);
+        let id = lone.accept();
+        let heard = lone.heard(id);
+        let Some(Message::Open(open)) = heard.first() else {
+            panic!("no OPEN: {heard:?}");
+        };
+        let said = open
+            .capabilities
+            .iter()
+            .find_map(|capability| match capability {
+                Capability::GracefulRestart(restart) => Some(restart.restarting),
+                _ => None,
+            });
+        assert_eq!(said, Some(restarting));
+    }
+}
+
 #[test]
 fn an_open_that_does_not_come_is_awaited_for_four_minutes() {
     let mut lone = Lone::passive();
@@ -359,6 +406,31 @@ fn a_transport_that_takes_nothing_ends_the_session_without_a_word() {
     assert_eq!(
         lone.ended(),
         [DownReason::SendHoldTimerExpired(SECOND * 480)]
+    );
+}
+
+/// RFC 9687 §6: twice the hold time, where that is more than eight minutes.
+#[test]
+fn a_long_hold_time_gives_the_transport_more_time() {
+    let mut lone = Lone::new(SessionSettings {
+        passive: true,
+        hold_time: SECOND * 600,
+        ..settings()
+    });
+    let id = lone.accept();
+    lone.say(id, &Message::Open(open_with(|open| open.hold_time = 600)));
+    lone.say(id, &Message::Keepalive);
+    lone.session.handle_blocked(lone.now, id);
+    for _ in 0..11 {
+        lone.wait(SECOND * 100);
+        lone.say(id, &Message::Keepalive);
+    }
+    assert!(lone.lives(id));
+    lone.events();
+    lone.wait(SECOND * 100);
+    assert_eq!(
+        lone.ended(),
+        [DownReason::SendHoldTimerExpired(SECOND * 1_200)]
     );
 }
 
@@ -528,6 +600,21 @@ fn a_third_connection_takes_the_place_of_a_silent_one() {
     }
 }
 
+/// Of two silent connections the peer's goes first: it has just opened another one.
+#[test]
+fn a_third_connection_spares_ours() {
+    let mut lone = Lone::new(settings());
+    let ours = lone.connect();
+    let theirs = lone.accept();
+    let third = lone.accept();
+    assert_eq!(
+        [ours, theirs, third].map(|id| lone.lives(id)),
+        [true, false, true]
+    );
+    // That a connection was one too many is no failure of the session.
+    assert_eq!(lone.session.last_error(), None);
+}
+
 #[test]
 fn our_own_attempt_ends_when_the_peer_s_connection_gets_its_open() {
     let mut lone = Lone::new(settings());
@@ -545,6 +632,52 @@ fn our_own_attempt_ends_when_the_peer_s_connection_gets_its_open() {
     assert!(!lone.events().contains(&SessionEvent::Connect));
 }
 
+/// While a session is up, the end of another connection is no reason to dial.
+#[test]
+fn the_end_of_a_second_connection_starts_no_attempt() {
+    let mut lone = Lone::new(settings());
+    let up = lone.accept();
+    lone.open(up);
+    lone.say(up, &Message::Keepalive);
+    let second = lone.accept();
+    lone.session.handle_closed(lone.now, second);
+    lone.events();
+    for _ in 0..20 {
+        lone.wait(SECOND * 30);
+        lone.say(up, &Message::Keepalive);
+    }
+    assert!(!lone.events().contains(&SessionEvent::Connect));
+    assert!(lone.lives(up));
+}
+
+/// Connections that the peer opens and drops do not put off our own attempt.
+#[test]
+fn a_pause_is_not_made_longer_by_connections_that_fail() {
+    let mut lone = Lone::new(settings());
+    let attempt = lone.new_id();
+    lone.session.dialing(attempt);
+    lone.session.handle_connect_failed(lone.now, attempt);
+    lone.events();
+    for _ in 0..6 {
+        let id = lone.accept();
+        lone.session.handle_closed(lone.now, id);
+        lone.wait(SECOND);
+    }
+    assert!(lone.events().contains(&SessionEvent::Connect));
+}
+
+#[test]
+fn nothing_is_sent_on_a_connection_that_the_peer_closed() {
+    let (mut lone, id) = Lone::established();
+    lone.session.send(&request());
+    lone.session.handle_closed(lone.now, id);
+    assert_eq!(lone.heard(id), []);
+    let (mut lone, id) = Lone::established();
+    lone.session.handle_stop(lone.now, Stop::PeerDeconfigured);
+    lone.session.handle_closed(lone.now, id);
+    assert_eq!(lone.heard(id), []);
+}
+
 #[test]
 fn an_attempt_that_nobody_wants_any_more_is_closed() {
     let mut lone = Lone::new(settings());
@@ -554,6 +687,22 @@ fn an_attempt_that_nobody_wants_any_more_is_closed() {
     let late = lone.new_id();
     lone.session.dialing(late);
     assert_eq!(lone.events(), [SessionEvent::Close(late)]);
+}
+
+/// The answer to an attempt that was given up is not taken for the answer to the next one.
+#[test]
+fn a_late_answer_is_ignored() {
+    let mut lone = Lone::new(settings());
+    let late = lone.new_id();
+    lone.session.dialing(late);
+    lone.wait(SECOND * 5);
+    let next = lone.new_id();
+    lone.session.dialing(next);
+    lone.session.handle_connected(lone.now, late);
+    assert!(!lone.lives(late));
+    lone.session.handle_connect_failed(lone.now, late);
+    lone.session.handle_connected(lone.now, next);
+    assert!(lone.lives(next));
 }
 
 #[test]
