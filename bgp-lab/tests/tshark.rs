@@ -1,6 +1,11 @@
 //! An independent decoder reads what we write: tshark finds nothing wrong with it, and finds the
 //! same prefixes in it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where the lint only knows test functions"
+)]
+
 use bgp_core::family::{Family, FamilySet};
 use bgp_core::prefix::{IpNet, Nlri};
 use bgp_core::types::{Asn, ClusterId, RouterId};
@@ -9,20 +14,31 @@ use bgp_core::wire::{
     NextHop, PathAttributes, SegmentKind, UnknownAttribute, announce, decode, encode_message,
     end_of_rib, frame, withdraw,
 };
-use bgp_lab::Result;
 use bgp_lab::capability::{self, Need};
 use bytes::BytesMut;
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Messages of sessions with one width of AS numbers, each with a name.
 struct Capture {
     four_octet_as: bool,
     messages: Vec<(String, Vec<u8>)>,
 }
+
+/// Golden messages that tshark must complain about: values that nobody has assigned, a capability
+/// that is malformed on purpose, and what tshark 4.0 does not know (RFC 9072, RFC 9687).
+const COMPLAINTS: [&str; 4] = [
+    "notification-send-hold",
+    "notification-unassigned",
+    "open-extended",
+    "open-unknown-capabilities",
+];
 
 /// What tshark says about one message.
 struct Verdict {
@@ -155,11 +171,20 @@ impl Capture {
     fn check(&self) -> Result<()> {
         let verdicts = self.ask()?;
         assert_eq!(verdicts.len(), self.messages.len());
+        let mut wrong = Vec::new();
         for ((name, octets), verdict) in self.messages.iter().zip(verdicts) {
-            assert_eq!(verdict.complaint, "", "{name}: {octets:02x?}");
-            assert_eq!(verdict.kind, octets[18], "{name}");
-            assert_eq!(verdict.prefixes, self.prefixes(octets), "{name}");
+            let expected = self.prefixes(octets);
+            let is_exempt = COMPLAINTS.contains(&name.as_str());
+            if !is_exempt && !verdict.complaint.is_empty() {
+                wrong.push(format!("{name}: {}", verdict.complaint));
+            } else if verdict.kind != octets[18] || verdict.prefixes != expected {
+                let (kind, prefixes) = (verdict.kind, verdict.prefixes);
+                wrong.push(format!(
+                    "{name}: type {kind}, {prefixes:?}, not {expected:?}"
+                ));
+            }
         }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         Ok(())
     }
 
@@ -305,7 +330,7 @@ fn attributes() -> PathAttributes {
         }],
         otc: Some(Asn(64_500)),
         unknown: vec![UnknownAttribute {
-            code: 99,
+            code: 200,
             value: vec![1; 300].into(),
         }],
         ..PathAttributes::default()

@@ -271,7 +271,9 @@ pub fn negotiate(
         return Err(OpenRefusal::NoCommonFamily { ours });
     }
     let both = |capability: &Capability| has(ours, capability) && has(theirs, capability);
-    let limit = |extended: bool| match extended {
+    // Only when both sides know of long messages, as everybody does it: what looks like one from
+    // a peer that does not is damaged (docs/rfc-notes.md, RFC 8654).
+    let limit = match both(&Capability::ExtendedMessage) {
         true => wire::MAX_EXTENDED_LEN,
         false => wire::MAX_LEN,
     };
@@ -283,10 +285,8 @@ pub fn negotiate(
         keepalive_interval: keepalive_interval(hold_time),
         families,
         four_octet_as: four_octet_as(ours).is_some() && four_octet_as(theirs).is_some(),
-        // A peer that does not know of long messages has no reason to send one: what looks like
-        // one is damaged (docs/rfc-notes.md, RFC 8654).
-        receive_limit: limit(both(&Capability::ExtendedMessage)),
-        send_limit: limit(has(theirs, &Capability::ExtendedMessage)),
+        receive_limit: limit,
+        send_limit: limit,
         add_path_receive: add_path(ours, |entry| entry.receive)
             .intersection(add_path(theirs, |entry| entry.send))
             .intersection(families),

@@ -90,13 +90,13 @@ fn a_peer_without_capabilities_gets_classic_ipv4() {
 }
 
 #[test]
-fn extended_messages_hold_in_each_direction_by_itself() {
+fn extended_messages_need_both_sides() {
     let mut ours = settings();
     ours.extended_messages = false;
     let agreed = agree_with(&ours, &with(&[Capability::ExtendedMessage])).unwrap();
     assert_eq!(
         (agreed.receive_limit, agreed.send_limit),
-        (MAX_LEN, MAX_EXTENDED_LEN)
+        (MAX_LEN, MAX_LEN)
     );
 }
 
