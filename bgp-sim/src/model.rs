@@ -199,7 +199,8 @@ impl Situation<'_> {
             next_hop,
         };
         let other = &session.ends[usize::from(session.ends[0].host == host)];
-        fits(prefix, &words, other.settings.extended_messages).then_some(words)
+        let extended = own.settings.extended_messages && other.settings.extended_messages;
+        fits(prefix, &words, extended).then_some(words)
     }
 
     // What is believed (RFC 4271 §9.1.2, RFC 4456 §8, RFC 8212).

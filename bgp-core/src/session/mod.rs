@@ -301,10 +301,11 @@ impl Session {
         if self.attempt == Attempt::Running(id) {
             return self.handle_connect_failed(now, id);
         }
-        self.farewells.retain(|(closed, _)| *closed != id);
         let carried = Carried::Reason(DownReason::ConnectionClosed);
         let machine = Machine::Connection(id);
         self.drive(now, machine, Event::TcpConnectionFails, carried);
+        // Nobody is there to hear what was still to be sent.
+        self.farewells.retain(|(closed, _)| *closed != id);
     }
 
     /// The transport was given octets that have not left yet: unless it runs already, the send
@@ -459,6 +460,41 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::family::{Family, FamilySet};
+    use crate::types::{Asn, PeerRole, RouterId};
+    use std::net::Ipv4Addr;
+
+    fn settings() -> SessionSettings {
+        SessionSettings {
+            local_as: Asn(1),
+            router_id: RouterId(Ipv4Addr::new(10, 0, 0, 1)),
+            remote_as: Asn(1),
+            role: PeerRole::Client,
+            families: FamilySet::from_iter(Family::ALL),
+            hold_time: Duration::from_secs(90),
+            connect_retry: Duration::from_secs(5),
+            passive: true,
+            add_path_receive: false,
+            extended_messages: false,
+            restart_time: Duration::ZERO,
+            restarting: false,
+            host_name: "".into(),
+        }
+    }
+
+    /// Memory that a busy moment took is given back when everything has been polled.
+    #[test]
+    fn what_was_polled_leaves_nothing_behind() {
+        let mut session = Session::new(settings(), Rng::new(1));
+        for id in 0..100 {
+            session.handle_accepted(Instant::ZERO, ConnectionId(id));
+        }
+        while session.poll_event().is_some() {}
+        for id in 0..100 {
+            while session.poll_control(ConnectionId(id)).is_some() {}
+        }
+        assert_eq!((session.events.capacity(), session.farewells.len()), (0, 0));
+    }
 
     /// What a dynamic peer costs before its OPEN has been checked: the session, one connection and
     /// its queue with our OPEN.

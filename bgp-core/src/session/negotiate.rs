@@ -282,7 +282,8 @@ pub fn negotiate(
         remote_id: theirs.router_id,
         internal,
         hold_time,
-        keepalive_interval: keepalive_interval(hold_time),
+        // RFC 4271 §10. A hold time is at least 3 s, so this is at least the second of §4.4.
+        keepalive_interval: hold_time / 3,
         families,
         four_octet_as: four_octet_as(ours).is_some() && four_octet_as(theirs).is_some(),
         receive_limit: limit,
@@ -318,14 +319,6 @@ fn check_router_id(theirs: RouterId, ours: RouterId, internal: bool) -> Result<(
         true => Err(OpenRefusal::BadBgpIdentifier(theirs)),
         false => Ok(()),
     }
-}
-
-/// RFC 4271 §10: a third of the hold time; §4.4: not more than one per second.
-fn keepalive_interval(hold_time: Duration) -> Duration {
-    if hold_time.is_zero() {
-        return Duration::ZERO;
-    }
-    (hold_time / 3).max(Duration::from_secs(1))
 }
 
 fn has(open: &Open, capability: &Capability) -> bool {

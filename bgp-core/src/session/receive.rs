@@ -43,11 +43,9 @@ impl Session {
     /// Handles every complete message of `octets`; says how many octets they took.
     fn read_messages(&mut self, now: Instant, id: ConnectionId, octets: &[u8]) -> usize {
         let mut used = 0;
-        while let Some(rest) = octets.get(used..).filter(|rest| !rest.is_empty()) {
-            let Some(limit) = self.connection(id).map(Connection::receive_limit) else {
-                return octets.len();
-            };
-            match wire::frame(rest, limit) {
+        // Any message may end the connection, and the rest with it.
+        while let Some(limit) = self.connection(id).map(Connection::receive_limit) {
+            match wire::frame(octets.get(used..).unwrap_or_default(), limit) {
                 Ok(Some(frame)) => {
                     used += frame.len;
                     self.message(now, id, &frame);
@@ -56,7 +54,6 @@ impl Session {
                 Err(error) => {
                     let carried = Carried::Reason(DownReason::MessageError(error));
                     self.drive(now, Machine::Connection(id), Event::BgpHeaderErr, carried);
-                    return octets.len();
                 }
             }
         }

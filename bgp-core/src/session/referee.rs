@@ -294,9 +294,7 @@ impl Session {
         } else {
             self.attempt_ended(now, Some(id), reason.clone());
         }
-        if reason != DownReason::ConnectionClosed {
-            self.add_farewell(id, connection.into_control());
-        }
+        self.add_farewell(id, connection.into_control());
         self.events.push_back(SessionEvent::Close(id));
         self.pause_dialer(now, &reason, up_for);
     }

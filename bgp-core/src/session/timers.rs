@@ -152,3 +152,92 @@ impl Backoff {
         rng.jitter(pause.max(MIN_CONNECT_RETRY))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RETRY: Duration = Duration::from_secs(30);
+
+    fn failure() -> DownReason {
+        DownReason::UnexpectedMessage {
+            state: super::super::State::Established,
+            kind: crate::wire::MessageKind::Open,
+        }
+    }
+
+    fn pause(backoff: &mut Backoff, reason: &DownReason, up_for: Option<u64>) -> Duration {
+        let up_for = up_for.map(Duration::from_secs);
+        backoff.pause(reason, up_for, RETRY, &mut Rng::new(1))
+    }
+
+    /// Pauses are jittered down to three quarters.
+    fn about(pause: Duration, seconds: u64) -> bool {
+        let most = Duration::from_secs(seconds);
+        (most * 3 / 4..=most).contains(&pause)
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let mut backoff = Backoff::default();
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            let pause = pause(&mut backoff, &failure(), None);
+            assert!(about(pause, seconds), "{pause:?}, not {seconds} s");
+        }
+        for _ in 0..1_000 {
+            assert!(about(pause(&mut backoff, &failure(), Some(1)), 60));
+        }
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_a_minute() {
+        let mut rng = Rng::new(7);
+        let mut backoff = Backoff::default();
+        for _ in 0..1_000 {
+            let pause = backoff.pause(&failure(), None, RETRY, &mut rng);
+            assert!(pause <= MAX_IDLE_HOLD, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn a_stable_session_makes_up_for_its_failures() {
+        let mut backoff = Backoff::default();
+        for _ in 0..9 {
+            pause(&mut backoff, &failure(), Some(119));
+        }
+        assert!(about(pause(&mut backoff, &failure(), Some(119)), 60));
+        assert!(about(pause(&mut backoff, &failure(), Some(120)), 1));
+        assert!(about(pause(&mut backoff, &failure(), None), 2));
+    }
+
+    #[test]
+    fn a_lost_peer_is_looked_for_soon_and_never_later_than_the_connect_retry_time() {
+        let mut backoff = Backoff::default();
+        let lost = DownReason::ConnectionClosed;
+        assert!(about(pause(&mut backoff, &lost, Some(5)), 1));
+        assert!(about(pause(&mut backoff, &lost, None), 30));
+        let short = Duration::from_millis(400);
+        let pause = backoff.pause(&lost, Some(RETRY), short, &mut Rng::new(1));
+        assert!((short * 3 / 4..=short).contains(&pause));
+        let none = backoff.pause(&lost, None, Duration::ZERO, &mut Rng::new(1));
+        assert!(none >= MIN_CONNECT_RETRY * 3 / 4);
+    }
+
+    #[test]
+    fn deadlines_come_in_order_and_once() {
+        let at = Instant::from_micros;
+        let mut deadlines = Deadlines::default();
+        assert_eq!(deadlines.next(), None);
+        deadlines.set(TimerName::Keepalive, Some(at(10)));
+        deadlines.set(TimerName::IdleHold, Some(at(5)));
+        deadlines.set(TimerName::Hold, Some(at(10)));
+        assert_eq!(deadlines.next(), Some((at(5), TimerName::IdleHold)));
+        assert_eq!(deadlines.take_due(at(4)), None);
+        let due: Vec<TimerName> = std::iter::from_fn(|| deadlines.take_due(at(10))).collect();
+        assert_eq!(
+            due,
+            [TimerName::IdleHold, TimerName::Hold, TimerName::Keepalive]
+        );
+        assert_eq!(deadlines, Deadlines::default());
+    }
+}

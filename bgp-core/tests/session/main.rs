@@ -15,6 +15,7 @@ mod negotiate;
 mod pair;
 mod protocol;
 mod sentences;
+mod transport;
 mod walk;
 mod walker;
 mod world;

@@ -359,6 +359,24 @@ fn our_full_offer() {
     );
 }
 
+/// The field has twelve bits (RFC 4724 §3).
+#[test]
+fn a_long_restart_time_is_cut() {
+    for seconds in [4_095, 4_096, 65_535, 100_000] {
+        let mut ours = settings();
+        ours.restart_time = Duration::from_secs(seconds);
+        let open = our_open(&ours, Offer::Full);
+        let announced = open
+            .capabilities
+            .iter()
+            .find_map(|capability| match capability {
+                Capability::GracefulRestart(restart) => Some(restart.restart_time),
+                _ => None,
+            });
+        assert_eq!(announced, Some(4_095), "{seconds}");
+    }
+}
+
 #[test]
 fn what_is_turned_off_is_not_offered() {
     let mut ours = settings();

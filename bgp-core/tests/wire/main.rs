@@ -105,7 +105,10 @@ fn read_update(
     let octets = message(UPDATE, &update_body(withdrawn, attributes, nlri));
     match read(&octets, context)? {
         Message::Update(update) => Ok(update),
-        other => panic!("an UPDATE was read as {other:?}"),
+        other @ (Message::Open(_)
+        | Message::Notification(_)
+        | Message::Keepalive
+        | Message::RouteRefresh(_)) => panic!("an UPDATE was read as {other:?}"),
     }
 }
 

@@ -98,7 +98,8 @@ fn lengths_have_limits_by_type_and_session() {
 fn fields_of_an_open_are_refused_in_their_order() {
     let good = open_with(&[0]);
     // where, what, code of the refusal, data
-    let rows: [(usize, &[u8], (u8, u8, Vec<u8>)); 7] = [
+    type Row = (usize, &'static [u8], (u8, u8, Vec<u8>));
+    let rows: [Row; 7] = [
         (19, &[3], (2, 1, vec![0, 4])),
         (19, &[5], (2, 1, vec![0, 4])),
         (20, &[0, 0], (2, 2, vec![])),

@@ -97,3 +97,36 @@ fn a_reload_is_not_pretended() {
     });
     assert!(daemon.ctl(&["status"]).is_ok());
 }
+
+/// What a restart is for: nobody loses a route.
+#[test]
+fn a_restart_takes_no_route_from_anybody() {
+    const BLOCK: &str = "10.244.17.64/26";
+    let has_block = |client: &Client| {
+        client.ask(|speaker, _| {
+            let found = speaker.explain(&BLOCK.parse().unwrap());
+            found.paths.iter().any(|path| path.peer.is_some())
+        })
+    };
+    let mut daemon = Daemon::start("", &[]);
+    let port = daemon.port;
+    let _owner = Client::start(11, port, &[BLOCK]);
+    let reader = Client::start(12, port, &[]);
+    until("the route", || has_block(&reader).then_some(()));
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.wait().success());
+    assert!(has_block(&reader), "lost with the daemon");
+
+    let successor = Daemon::start_in(daemon.into_folder(), port, "", &[]);
+    until("End-of-RIB from the successor", || {
+        assert!(has_block(&reader), "lost by the restart");
+        let is_kept = |peer: bgp_core::speaker::PeerView| peer.keeps.is_some();
+        let stale = reader
+            .ask(|speaker, now| speaker.peer(now, "reflector"))
+            .map(is_kept);
+        let status = successor.json(&["status"]);
+        let settled = status["established"] == 2 && status["restarting"] == false;
+        (settled && stale == Some(false)).then_some(())
+    });
+    assert!(has_block(&reader), "lost at End-of-RIB");
+}

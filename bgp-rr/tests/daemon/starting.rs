@@ -94,11 +94,13 @@ fn warnings_are_printed_by_check_and_logged_at_the_start() {
     let more = "\n[[peer]]\nname = \"tor\"\naddress = \"127.9.9.9\"\nremote-as = 65001\n\
                 passive = true\n";
     let daemon = Daemon::start(more, &[]);
-    let stderr = daemon.stderr();
-    let warned = stderr
-        .lines()
-        .find(|line| line.contains("without import"))
-        .unwrap();
+    let warned = until("the warning", || {
+        let stderr = daemon.stderr();
+        let mut lines = stderr
+            .lines()
+            .filter(|line| line.contains("without import"));
+        lines.next().map(str::to_owned)
+    });
     assert!(
         warned.contains("WARN") && warned.contains("rr.toml:"),
         "{warned}"

@@ -35,12 +35,19 @@ struct Block {
 /// Neighbouring ASes of routes that nodes announce.
 const NEIGHBOURS: [Asn; 3] = [EXTERNAL_AS, Asn(65_002), Asn(4_200_000_003)];
 
+/// What [`timetable`] draws.
+pub(super) struct Drawn {
+    pub(super) timetable: Vec<(Instant, Operation)>,
+    pub(super) dead: Vec<usize>,
+    pub(super) epilogue: Vec<(Duration, Operation)>,
+}
+
 /// What is done when, in order, and who is down for good in the end.
 pub(super) fn timetable(
     rng: Rng,
     topology: &Topology,
     (quiet_at, faults): (Instant, bool),
-) -> (Vec<(Instant, Operation)>, Vec<usize>) {
+) -> Drawn {
     let mut draw = Draw {
         quiet_at,
         topology,
@@ -55,8 +62,16 @@ pub(super) fn timetable(
     if faults {
         draw.failures();
     }
+    let mut timetable = std::mem::take(&mut draw.timetable);
+    timetable.sort_by_key(|(at, _)| *at);
+    draw.ending(faults);
     draw.timetable.sort_by_key(|(at, _)| *at);
-    (draw.timetable, draw.dead)
+    let since_quiet = |(at, operation): (Instant, Operation)| (at.since(quiet_at), operation);
+    Drawn {
+        timetable,
+        dead: draw.dead,
+        epilogue: draw.timetable.into_iter().map(since_quiet).collect(),
+    }
 }
 
 struct Draw<'a> {
@@ -419,6 +434,51 @@ impl Draw<'_> {
             false => self.later(at, 200, 20_000),
         };
         self.at(back, Operation::Start { host });
+    }
+
+    /// Some blocks go for good, a few change; then sessions begin again, one way or another.
+    fn ending(&mut self, faults: bool) {
+        let begin = self.quiet_at;
+        for _ in 0..1 + self.rng.below(8) {
+            let at = begin + Duration::from_micros(self.rng.below(500_000));
+            let block = self.rng.below(self.blocks.len() as u64) as usize;
+            let owners = self.blocks[block].owners.clone();
+            if self.chance(3) {
+                let host = *pick(&mut self.rng, &owners);
+                self.originate(at, host, block);
+                continue;
+            }
+            let prefix = self.blocks[block].prefix;
+            for host in owners {
+                self.at(at, Operation::Withdraw { host, prefix });
+            }
+        }
+        for _ in 0..1 + self.rng.below(8) {
+            let at = begin + Duration::from_micros(400_000 + self.rng.below(1_000_000));
+            let session = self.rng.below(self.topology.sessions.len() as u64) as usize;
+            let side = self.rng.below(2) as usize;
+            let host = self.rng.below(self.topology.hosts.len() as u64) as usize;
+            match self.rng.below(4) {
+                1 if faults => self.at(at, Operation::Break { session }),
+                2 if faults => self.at(at, Operation::Reset { session, side }),
+                3 if faults && !self.dead.contains(&host) => {
+                    let ways = [Stopping::Crash, Stopping::Silent, Stopping::Cease];
+                    let how = *pick(&mut self.rng, &ways);
+                    self.at(at, Operation::Stop { host, how });
+                    let back = at + Duration::from_micros(self.rng.below(1_000_000));
+                    self.at(back, Operation::Start { host });
+                }
+                _ => {
+                    let family = *pick(&mut self.rng, &Family::ALL);
+                    let refresh = Operation::Refresh {
+                        session,
+                        side,
+                        family,
+                    };
+                    self.at(at, refresh);
+                }
+            }
+        }
     }
 
     fn shut(&mut self, at: Instant, session: usize, side: usize) {

@@ -37,6 +37,9 @@ pub struct Scenario {
     pub quiet_at: Instant,
     /// Hosts that are down for good in the end.
     pub dead: Vec<usize>,
+    /// What is done, and when, after all has become quiet for the first time: some routes go for
+    /// good, then some sessions begin again. What a speaker has not forgotten properly shows now.
+    pub epilogue: Vec<(Duration, Operation)>,
 }
 
 /// A route as its owner announces it.
@@ -173,13 +176,14 @@ impl Scenario {
         let topology = Topology::draw(&mut rng, &limits);
         let horizon = Duration::from_millis(5_000 + rng.below(60_000));
         let quiet_at = Instant::ZERO + horizon;
-        let (timetable, dead) = draw::timetable(rng, &topology, (quiet_at, limits.faults));
+        let drawn = draw::timetable(rng, &topology, (quiet_at, limits.faults));
         Self {
             seed,
             faults: limits.faults,
             quiet_at,
-            dead,
-            timetable,
+            dead: drawn.dead,
+            timetable: drawn.timetable,
+            epilogue: drawn.epilogue,
             topology,
         }
     }

@@ -186,8 +186,11 @@ impl World {
         self.advance(self.scenario.quiet_at)?;
         self.mend()?;
         self.await_quiet()?;
-        self.summary.quiet = self.now;
         self.summary.compared = verify::compare(self)?;
+        self.play_epilogue()?;
+        self.await_quiet()?;
+        self.summary.quiet = self.now;
+        self.summary.compared += verify::compare(self)?;
         // Quiet must last: one run in four is watched a little longer.
         if self.scenario.seed.is_multiple_of(4) {
             self.calm = true;
@@ -195,6 +198,17 @@ impl World {
             verify::compare(self)?;
         }
         Ok(())
+    }
+
+    fn play_epilogue(&mut self) -> Result<(), Fault> {
+        let mut end = self.now;
+        for (after, operation) in std::mem::take(&mut self.scenario.epilogue) {
+            let (number, at) = (self.scenario.timetable.len(), self.now + after);
+            self.scenario.timetable.push((at, operation));
+            self.queue.plan(at, Happening::Operation(number));
+            end = end.max(at);
+        }
+        self.advance(end)
     }
 
     /// Lines written since the last call.
