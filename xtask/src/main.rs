@@ -46,7 +46,7 @@ enum Task {
         /// Target name; all when left out.
         target: Option<String>,
         /// Minutes for each target.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
         minutes: u64,
     },
 }

@@ -22,6 +22,9 @@ pub enum Ineligible {
     ClusterLoop,
     /// The next hop is our own address (RFC 4271 §6.3).
     NextHopIsUs,
+    /// The next hop is a loopback address, and the peer is not on this host: it leads nowhere
+    /// (RFC 4271 §6.3).
+    LoopbackNextHop,
     /// The peer's import policy refused it.
     ImportPolicy,
     /// An external peer without an import policy: nothing comes in (RFC 8212 §3).
@@ -46,6 +49,9 @@ pub(super) fn judge_attributes(
     }
     if next_hop.address() == facts.local_address {
         return Some(Ineligible::NextHopIsUs);
+    }
+    if next_hop.address().is_loopback() && !facts.address.is_loopback() {
+        return Some(Ineligible::LoopbackNextHop);
     }
     match (facts.role, &facts.settings.import) {
         (PeerRole::External, None) => Some(Ineligible::NoImportPolicy),

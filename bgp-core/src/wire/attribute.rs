@@ -228,10 +228,11 @@ fn next_hop(draft: &mut Draft, value: &[u8], _: &Context) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether an address can be that of a host: not 0/8, 127/8, multicast or class E.
+/// Whether an address can be that of a host: not 0/8, multicast or class E.
+/// Loopback addresses mean something between neighbours on one host: the RIB judges them.
 pub(super) fn is_host(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
-    first != 0 && first != 127 && first < 224
+    first != 0 && first < 224
 }
 
 /// RFC 7606 §7.4.

@@ -477,8 +477,6 @@ fn error_data(error: UpdateError, code: u8, whole: &[u8]) -> Vec<u8> {
 fn is_usable(next_hop: &NextHop) -> bool {
     match next_hop {
         NextHop::V4(address) => is_host(*address),
-        NextHop::V6 { global, .. } => {
-            !(global.is_unspecified() || global.is_loopback() || global.is_multicast())
-        }
+        NextHop::V6 { global, .. } => !(global.is_unspecified() || global.is_multicast()),
     }
 }

@@ -46,6 +46,11 @@ fn routes_that_may_not_be_used_say_why() {
         assert_eq!(state(role, &cluster, hop), because(Ineligible::ClusterLoop));
         let own = NextHop::V4(OUR_ADDRESS);
         assert_eq!(state(role, &plain, own), because(Ineligible::NextHopIsUs));
+        let nowhere = NextHop::V4(std::net::Ipv4Addr::new(127, 0, 0, 9));
+        assert_eq!(
+            state(role, &plain, nowhere),
+            because(Ineligible::LoopbackNextHop)
+        );
     }
 }
 

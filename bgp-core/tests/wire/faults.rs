@@ -37,7 +37,7 @@ const fn same(flags: u8, code: u8, value: &'static [u8], cost: Cost) -> Row {
 const A: [u8; 4] = [10, 0, 0, 1];
 
 /// Sessions with four-octet AS numbers.
-const FOUR_OCTET: [Row; 90] = [
+const FOUR_OCTET: [Row; 91] = [
     // ORIGIN (RFC 7606 §7.1)
     same(0x40, 1, &[0], Nothing),
     same(0x40, 1, &[2], Nothing),
@@ -71,7 +71,8 @@ const FOUR_OCTET: [Row; 90] = [
     same(0x40, 3, &[], Withdraw(LENGTH)),
     same(0x40, 3, &[10, 0, 0, 1, 0], Withdraw(LENGTH)),
     same(0x40, 3, &[0, 0, 0, 0], Withdraw(NEXT_HOP)),
-    same(0x40, 3, &[127, 0, 0, 1], Withdraw(NEXT_HOP)),
+    same(0x40, 3, &[127, 0, 0, 1], Nothing),
+    same(0x40, 3, &[240, 0, 0, 1], Withdraw(NEXT_HOP)),
     same(0x40, 3, &[224, 0, 0, 5], Withdraw(NEXT_HOP)),
     same(0x40, 3, &[255, 255, 255, 255], Withdraw(NEXT_HOP)),
     same(0x80, 3, &A, Withdraw(FLAGS)),

@@ -36,6 +36,10 @@ pub(super) fn ineligible(why: Ineligible) -> &'static str {
         Ineligible::NextHopIsUs => {
             "may not be used: its next hop is our own address (RFC 4271 §6.3)"
         }
+        Ineligible::LoopbackNextHop => {
+            "may not be used: its next hop is a loopback address and the peer is elsewhere \
+             (RFC 4271 §6.3)"
+        }
         Ineligible::ImportPolicy => "may not be used: refused by the import policy",
         Ineligible::NoImportPolicy => {
             "may not be used: the peer is external and has no import policy (RFC 8212)"
