@@ -3,9 +3,9 @@
 use crate::Input;
 use bgp_core::family::{Family, FamilySet};
 use bgp_core::wire::{
-    Context, DecodeError, EncodeContext, Frame, HEADER_LEN, Handling, MAX_EXTENDED_LEN,
-    MAX_FAULT_BYTES, MAX_FAULTS, MAX_LEN, Message, MessageKind, Notification, PathAttributes,
-    Update, decode, encode_message, frame,
+    Context, DecodeError, EncodeContext, EncodeError, Frame, HEADER_LEN, Handling,
+    MAX_EXTENDED_LEN, MAX_FAULT_BYTES, MAX_FAULTS, MAX_LEN, Message, MessageKind, Notification,
+    PathAttributes, Update, decode, encode_message, frame,
 };
 use bytes::BytesMut;
 
@@ -166,6 +166,9 @@ pub fn roundtrip(input: &[u8]) {
             update.attributes = PathAttributes::default();
         }
         if is_empty(update) || has_family_twice(update) {
+            let mut out = BytesMut::new();
+            let refused = encode_message(&message, &writing(&context), &mut out);
+            assert_eq!(refused, Err(EncodeError::NotOneMessage));
             return;
         }
     }
@@ -184,7 +187,7 @@ pub fn roundtrip(input: &[u8]) {
     assert_eq!(message, again);
 }
 
-/// What carries no meaning is written as the marker that it is not.
+/// What says nothing would be written as the marker that it is not.
 fn is_empty(update: &Update) -> bool {
     update.reach.is_empty() && update.unreach.is_empty() && update.end_of_rib.is_none()
 }

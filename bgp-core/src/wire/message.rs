@@ -218,7 +218,8 @@ pub enum EncodeError {
         /// What the peer accepts.
         max_len: usize,
     },
-    /// An UPDATE with more than one message can say: several next hops of one family, or faults.
+    /// An UPDATE with more than one message can say (several next hops of one family, or faults),
+    /// or with nothing at all: its octets would be the End-of-RIB marker that it is not.
     NotOneMessage,
 }
 
@@ -231,7 +232,7 @@ impl fmt::Display for EncodeError {
                     "the message would take {len} octets, the peer accepts {max_len}"
                 )
             }
-            Self::NotOneMessage => f.write_str("one UPDATE cannot say all this"),
+            Self::NotOneMessage => f.write_str("this is more than one UPDATE can say, or nothing"),
         }
     }
 }
@@ -261,7 +262,9 @@ pub fn encode_message(
             let unreach: Vec<&Unreach> = message.unreach.iter().filter(v4).collect();
             let mp_unreach: Vec<&Unreach> = message.unreach.iter().filter(|u| !v4(u)).collect();
             let parts = [reach.len(), mp.len(), unreach.len(), mp_unreach.len()];
-            if parts.iter().any(|count| *count > 1) || !message.faults.is_empty() {
+            let says_nothing = parts == [0; 4] && message.end_of_rib.is_none();
+            let says_too_much = parts.iter().any(|count| *count > 1);
+            if says_nothing || says_too_much || !message.faults.is_empty() {
                 out.truncate(start);
                 return Err(EncodeError::NotOneMessage);
             }

@@ -5,8 +5,9 @@ use bgp_core::family::{Family, FamilySet};
 use bgp_core::prefix::{IpNet, Nlri};
 use bgp_core::types::{Asn, ClusterId, RouterId};
 use bgp_core::wire::{
-    Aggregator, AsPath, Community, Context, LargeCommunity, MAX_EXTENDED_LEN, Message, NextHop,
-    Origin, PathAttributes, Reach, SegmentKind, UnknownAttribute, Unreach, Update, encode_message,
+    Aggregator, AsPath, Community, Context, EncodeError, LargeCommunity, MAX_EXTENDED_LEN, Message,
+    NextHop, Origin, PathAttributes, Reach, SegmentKind, UnknownAttribute, Unreach, Update,
+    encode_message,
 };
 use bytes::BytesMut;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -232,6 +233,15 @@ fn written(message: &Message, context: &Context) -> BytesMut {
     out
 }
 
+/// Whether one message can say this again: something, and each family in one place only.
+fn is_sayable(update: &Update) -> bool {
+    let twice = |families: Vec<Family>| families.len() > 1 && families[0] == families[1];
+    let is_empty = update.reach.is_empty() && update.unreach.is_empty();
+    !(is_empty && update.end_of_rib.is_none()
+        || twice(update.reach.iter().map(|reach| reach.family).collect())
+        || twice(update.unreach.iter().map(|gone| gone.family).collect()))
+}
+
 proptest! {
     #[test]
     fn an_update_is_read_as_it_was_written(
@@ -257,13 +267,21 @@ proptest! {
         if let Ok(Message::Update(update)) = read(&octets, &context)
             && update.faults.is_empty()
         {
+            let is_sayable = is_sayable(&update);
             let reaches = !update.reach.is_empty();
             let said = Update {
                 attributes: if reaches { update.attributes.clone() } else { PathAttributes::default() },
                 ..update
             };
             let message = Message::Update(said);
-            prop_assert_eq!(read(&written(&message, &context), &context), Ok(message));
+            let mut out = BytesMut::new();
+            let result = encode_message(&message, &writing(&context), &mut out);
+            if is_sayable {
+                prop_assert_eq!(result, Ok(()));
+                prop_assert_eq!(read(&out, &context), Ok(message));
+            } else {
+                prop_assert_eq!(result, Err(EncodeError::NotOneMessage));
+            }
         }
     }
 
@@ -281,6 +299,14 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_update_that_says_nothing_is_not_written_as_a_marker() {
+    let nothing = Message::Update(Update::default());
+    let mut out = BytesMut::new();
+    let result = encode_message(&nothing, &writing(&internal()), &mut out);
+    assert_eq!((result, out.len()), (Err(EncodeError::NotOneMessage), 0));
 }
 
 /// What is treated as withdrawn names every prefix that the message announced.
