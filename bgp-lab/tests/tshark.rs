@@ -77,9 +77,9 @@ impl Capture {
         }
     }
 
-    fn reading(&self) -> Context {
+    fn reading(&self, internal: bool) -> Context {
         Context {
-            internal: true,
+            internal,
             four_octet_as: self.four_octet_as,
             families: FamilySet::from_iter(Family::ALL),
             add_path: FamilySet::EMPTY,
@@ -115,7 +115,7 @@ impl Capture {
             let Ok(Some(whole)) = frame(&octets, MAX_LEN) else {
                 return Err(format!("{}: not a whole message", path.display()).into());
             };
-            let message = decode(&whole, &self.reading())?;
+            let message = decode(&whole, &self.reading(!how.contains("external")))?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             self.write(&name, &message);
         }
@@ -193,7 +193,7 @@ impl Capture {
         let Ok(Some(whole)) = frame(octets, MAX_LEN) else {
             panic!("not a whole message");
         };
-        let Ok(Message::Update(update)) = decode(&whole, &self.reading()) else {
+        let Ok(Message::Update(update)) = decode(&whole, &self.reading(true)) else {
             return BTreeSet::new();
         };
         let reached = update.reach.into_iter().flat_map(|reach| reach.nlri);
