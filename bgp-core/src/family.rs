@@ -83,6 +83,9 @@ impl FamilySet {
     /// No family.
     pub const EMPTY: Self = Self(0);
 
+    /// Every family.
+    pub const ALL: Self = Self((1 << Family::ALL.len()) - 1);
+
     /// Whether `family` is in the set.
     pub fn contains(self, family: Family) -> bool {
         self.0 & (1 << family.index()) != 0

@@ -1,7 +1,7 @@
 //! Defaults, and constructors that fill them in.
 
 use super::{Config, DynamicGroup, Peer, PeerSettings, Router};
-use crate::family::Family;
+use crate::family::FamilySet;
 use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
 use std::net::IpAddr;
@@ -120,7 +120,7 @@ impl PeerSettings {
             group: String::new(),
             remote_as,
             role,
-            families: Family::ALL.into_iter().collect(),
+            families: FamilySet::ALL,
             hold_time: DEFAULT_HOLD_TIME,
             connect_retry: DEFAULT_CONNECT_RETRY,
             passive: false,

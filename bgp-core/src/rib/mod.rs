@@ -204,7 +204,7 @@ impl Rib {
         }
         self.shared.peers.set_down(slot);
         if let Some(peer) = self.shared.peers.get_mut(slot) {
-            peer.kept = Family::ALL.into_iter().collect();
+            peer.kept = FamilySet::ALL;
         }
         let gone = Family::ALL
             .into_iter()

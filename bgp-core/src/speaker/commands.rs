@@ -1,7 +1,7 @@
 //! What an operator or an embedder may order.
 
 use super::{AdminState, Speaker};
-use crate::family::Family;
+use crate::family::{Family, FamilySet};
 use crate::prefix::IpNet;
 use crate::rib::Reachability;
 use crate::session::Stop;
@@ -72,7 +72,7 @@ impl Speaker {
         if let Some(entry) = self.peers.get_mut(id) {
             entry.admin = AdminState::Disabled;
         }
-        self.give_up(id, Family::ALL.into_iter().collect());
+        self.give_up(id, FamilySet::ALL);
         self.with_session(id, |session| session.handle_stop(now, how));
         Ok(())
     }

@@ -92,8 +92,8 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// A speaker with no session yet; configured peers start with the first
-    /// [`Speaker::handle_timeout`], which is due at `now`.
+    /// A speaker with no session yet. It wants to connect to its configured peers at once: ask
+    /// [`Speaker::poll_output`].
     ///
     /// Equal `config`, `seed` and inputs give equal outputs.
     ///

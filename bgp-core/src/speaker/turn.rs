@@ -135,15 +135,17 @@ impl Speaker {
         if kept.families.is_empty() {
             entry.kept = None;
         }
-        self.rib.forget(slot, gone);
-        self.work_left = true;
+        if !gone.is_empty() {
+            self.rib.forget(slot, gone);
+            self.work_left = true;
+        }
     }
 
     /// Drops what is kept of a peer whose time is over.
     pub(super) fn drop_overdue(&mut self, id: PeerId) {
         let kept = self.peers.get(id).and_then(|entry| entry.kept);
         if kept.is_some_and(|kept| kept.until <= self.now) {
-            self.give_up(id, Family::ALL.into_iter().collect());
+            self.give_up(id, FamilySet::ALL);
         }
     }
 
@@ -186,7 +188,7 @@ impl Speaker {
     fn down(&mut self, id: PeerId, reason: DownReason) {
         let now = self.now;
         // A route that was stale already does not stay for another restart (RFC 4724 §4.2).
-        self.give_up(id, Family::ALL.into_iter().collect());
+        self.give_up(id, FamilySet::ALL);
         let helps = !self.peers.router().restart_time.is_zero();
         let Some(entry) = self.peers.get_mut(id) else {
             return;
