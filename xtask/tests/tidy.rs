@@ -22,14 +22,19 @@ const ROOMS: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates of the workspace, each with those of ours that it may depend on outside tests.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("bgp-core", &[]),
     ("bgp-io", &["bgp-core"]),
-    ("bgp-daemon", &["bgp-core", "bgp-io"]),
+    ("bgp-fib", &["bgp-core"]),
+    ("bgp-blocks", &["bgp-core", "bgp-fib"]),
+    (
+        "bgp-daemon",
+        &["bgp-core", "bgp-io", "bgp-fib", "bgp-blocks"],
+    ),
     ("bgp-rr", &["bgp-daemon"]),
     ("bgp-sim", &["bgp-core"]),
     ("bgp-lab", &["bgp-core"]),
-    ("benches", &["bgp-core", "bgp-lab"]),
+    ("benches", &["bgp-core", "bgp-fib", "bgp-lab"]),
     ("xtask", &[]),
 ];
 
