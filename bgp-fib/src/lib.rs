@@ -9,6 +9,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`kernel`] | the words between the reconciler and the kernel: plain values |
+//! | `netlink` | requests to octets, octets to notices, and sockets (feature `edge`) |
 //! | [`wanted`] | what the owner wants: routes, neighbours and forwarding entries, by device name |
 //!
 //! # Rules
@@ -19,4 +20,6 @@
 //! - The pure part has no socket, clock, thread or random source; it knows nothing of BGP.
 
 pub mod kernel;
+#[cfg(feature = "edge")]
+pub mod netlink;
 pub mod wanted;
