@@ -110,6 +110,13 @@ impl Batch {
         }
     }
 
+    /// Puts `error` into `out` as the answer to each request: nothing was carried out.
+    pub fn refuse(&mut self, error: &KernelError, out: &mut Vec<Answer>) {
+        self.answers.clear();
+        let tickets = self.tickets.drain(..);
+        out.extend(tickets.map(|ticket| (ticket, Err(error.clone()))));
+    }
+
     fn len_u32(&self) -> u32 {
         // At most MAX_BATCH.
         u32::try_from(self.tickets.len()).unwrap_or(u32::MAX)

@@ -9,6 +9,7 @@
 //! | `route.rs`, `next_hop.rs`, `neighbour.rs`, `link.rs` | one kind of object each, both ways |
 //! | `message.rs` | messages, answers, which object a message tells of |
 //! | `batch.rs` | many requests in one send, and which of them an answer is for |
+//! | `commands.rs`, `dumper.rs` | what goes through a socket for requests, and through one for dumps |
 //! | `socket.rs` | the only room with unsafe code: the system calls |
 //!
 //! Everything but the sockets is pure. Reading never panics, whatever the octets; what we do not
@@ -31,6 +32,8 @@
 //!   that hop alone, and the rest stays.
 
 mod batch;
+mod commands;
+mod dumper;
 mod link;
 mod message;
 mod neighbour;
@@ -41,6 +44,8 @@ mod route;
 mod socket;
 
 pub use batch::{Batch, MAX_BATCH, MAX_BATCH_OCTETS};
+pub use commands::Commands;
+pub use dumper::{Dumped, Dumper};
 pub use message::{
     DumpPart, Malformed, Message, Messages, Reply, TooLong, encode, encode_dump, notice, parts,
     reply,
