@@ -130,6 +130,7 @@ impl PeerSettings {
             next_hop_self: false,
             import: None,
             export: None,
+            keep_when_silent: false,
             max_prefixes: None,
         }
     }

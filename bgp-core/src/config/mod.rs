@@ -144,6 +144,10 @@ pub struct PeerSettings {
     pub import: Option<Arc<Policy>>,
     /// What may go out, with the same default.
     pub export: Option<Arc<Policy>>,
+    /// Whether routes of a peer that has fallen silent stay for its restart time, like those of one
+    /// whose connection broke (RFC 8538). False: they go as soon as the hold time is over, for who
+    /// says nothing may be a host that is gone.
+    pub keep_when_silent: bool,
     /// The session is ended (Cease, subcode 1) when the peer announces more than this many
     /// prefixes, at least 1; `None` is no limit (RFC 4486 §4).
     pub max_prefixes: Option<u32>,

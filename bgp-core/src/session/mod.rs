@@ -18,7 +18,8 @@
 //! - [`negotiate`] is a pure function of two OPENs; its result, [`Negotiated`], exists only on
 //!   connections whose OPEN was good.
 //! - [`collision`] is a pure function too: who stays when a peer has two connections.
-//! - [`timers`] names every deadline and spaces the attempts of a peer that fails.
+//! - [`timers`] names every deadline and spaces the attempts of a peer that fails; [`redial`] those
+//!   at a peer that was there a moment ago.
 //!
 //! # How to use a [`Session`]
 //!
@@ -62,6 +63,7 @@ pub mod fsm;
 mod negotiate;
 mod notice;
 mod receive;
+pub mod redial;
 mod referee;
 mod settings;
 pub mod timers;
@@ -84,6 +86,7 @@ use crate::wire::{Message, Notification};
 use bytes::Bytes;
 use connection::Connection;
 use fsm::{Action, Event};
+use redial::Redial;
 use referee::{Attempt, Carried, Machine};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -112,6 +115,12 @@ pub struct Session {
     /// ConnectRetry and IdleHold; the other timers belong to connections.
     deadlines: Deadlines,
     backoff: Backoff,
+    /// The search for a peer that was lost a moment ago.
+    redial: Option<Box<Redial>>,
+    /// When the last attempt to connect began.
+    attempted_at: Instant,
+    /// How long the last attempt that worked took; zero: none has.
+    connect_took: Duration,
     /// What the next OPEN offers.
     offer: Offer,
     /// The state that the last StateChanged reported.
@@ -137,6 +146,9 @@ impl Session {
             connections: SmallVec::new(),
             deadlines: Deadlines::default(),
             backoff: Backoff::default(),
+            redial: None,
+            attempted_at: Instant::ZERO,
+            connect_took: Duration::ZERO,
             offer: Offer::Full,
             reported: State::Idle,
             events: VecDeque::new(),
@@ -231,6 +243,7 @@ impl Session {
         };
         let reason = DownReason::Stopped(why.clone());
         self.started = self.started && why.comes_back();
+        self.redial = None;
         self.deadlines.set(TimerName::IdleHold, None);
         for id in self.connection_ids() {
             let carried = Carried::Reason(reason.clone());
@@ -272,6 +285,7 @@ impl Session {
             return self.drive(now, Machine::Dialer, Event::OpenCollisionDump, carried);
         }
         self.attempt = Attempt::None;
+        self.connect_took = now.since(self.attempted_at);
         self.dialer = None;
         let connection = Connection::new(id, Direction::Dialed, self.offer);
         self.connections.push(Box::new(connection));

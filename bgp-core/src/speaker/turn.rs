@@ -198,7 +198,8 @@ impl Speaker {
         let graceful = entry.graceful.take();
         let both_say_n = graceful.as_ref().is_some_and(|theirs| theirs.notification);
         let mut keep = FamilySet::EMPTY;
-        if helps && reason.keeps_routes(both_say_n) {
+        let when_silent = entry.settings.keep_when_silent;
+        if helps && reason.keeps_routes(both_say_n, when_silent) {
             keep = graceful::families_to_keep(graceful.as_ref());
         }
         if let Some(slot) = entry.slot.take() {

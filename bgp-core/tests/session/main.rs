@@ -14,6 +14,7 @@ mod lone;
 mod negotiate;
 mod pair;
 mod protocol;
+mod redial;
 mod sentences;
 mod transport;
 mod walk;

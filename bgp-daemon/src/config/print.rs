@@ -121,6 +121,7 @@ fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings, role: Role) -> 
     let everything = settings.role.is_internal();
     policy_name(f, "import", settings.import.as_deref(), everything)?;
     policy_name(f, "export", settings.export.as_deref(), everything)?;
+    key(f, "keep-when-silent", settings.keep_when_silent)?;
     match settings.max_prefixes {
         Some(limit) => key(f, "max-prefixes", limit),
         None => writeln!(f, "# max-prefixes: not set, no limit"),

@@ -1,0 +1,7 @@
+//! The speaker as a whole, in virtual time: reflectors and nodes joined by pipes.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod net;
+mod silence;
+mod whole;
