@@ -1,8 +1,8 @@
 //! `[node]`: who a node is and what it owns, with `[[block]]`, `[[pool]]` and `[[tunnel-end]]`.
 
 use super::mesh::Mesh;
-use super::section::{Places, Reader, Section};
 use super::node_value::{Addresses, Device, ListenOn, NodeId, Number};
+use super::section::{Places, Reader, Section};
 use crate::host::{Host, everywhere};
 use bgp_blocks::{Element, End, NodeSettings, Pool};
 use bgp_core::complaint::Complaint;
@@ -231,9 +231,7 @@ fn read_pool(mut section: Section<'_, '_>, reader: &mut Reader<'_>) -> Option<(P
     let encapsulation = section.take("encapsulation", reader);
     pool.encapsulation = encapsulation.unwrap_or(pool.encapsulation);
     let family = prefix.map_or(Family::Ipv4Unicast, |prefix| family_of(&prefix));
-    let device: Option<LinkName> = section
-        .take("device", reader)
-        .map(|Device(name)| name);
+    let device: Option<LinkName> = section.take("device", reader).map(|Device(name)| name);
     let default = pool.encapsulation.default_device(family);
     pool.device = device.or_else(|| default.map(LinkName::from));
     pool.install = section.take("install", reader).unwrap_or(pool.install);

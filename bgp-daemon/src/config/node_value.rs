@@ -190,7 +190,11 @@ impl FromToml for Mac {
         let text = text(value, ALLOWED, "66:6a:07:6c:13:01")?;
         let octets: Option<Vec<u8>> = text
             .split(':')
-            .map(|octet| u8::from_str_radix(octet, 16).ok().filter(|_| octet.len() == 2))
+            .map(|octet| {
+                u8::from_str_radix(octet, 16)
+                    .ok()
+                    .filter(|_| octet.len() == 2)
+            })
             .collect();
         match octets.and_then(|octets| octets.try_into().ok()) {
             Some(octets) => Ok(Self(octets)),
