@@ -294,18 +294,15 @@ fn read_node(
     );
     root.refuse("router", complaint, reader);
     let mesh = mesh::read(&mut root, reader);
-    let raw = node::read(&mut root, host, mesh.as_ref(), reader);
-    let policy = raw.as_ref().map(|raw| raw.settings.policy());
-    let policies = Policies::read(&mut root, policy, reader);
+    let mut raw = node::read(&mut root, host, mesh.as_ref(), reader);
+    let policies = Policies::read(&mut root, Some(raw.settings.policy()), reader);
     let mut groups = peer::read_groups(&mut root, reader);
     let mut peers = peer::read_peers(&mut root, reader);
-    let Some(mut raw) = raw else {
-        root.take_unread("fib");
-        root.finish(reader);
-        return None;
-    };
     let (fib, fib_places) = fib::read(&mut root, &mut raw.settings, reader);
     root.finish(reader);
+    if !raw.is_whole {
+        return None;
+    }
     if let Some(mesh) = mesh {
         let (group, nodes) = mesh.into_peers(&raw.settings, reader);
         groups.push(group);
@@ -407,7 +404,12 @@ fn check_node(settings: &NodeSettings, places: &NodePlaces, fib: &Places, reader
             let span = places.of(element, key, fib).of_item(key, item);
             (span, "is the other one".to_owned())
         });
-        let element = error.element.to_string();
+        let element = match error.element {
+            bgp_blocks::Element::End { host, .. } => format!("tunnel-end {host}"),
+            bgp_blocks::Element::Node
+            | bgp_blocks::Element::Pool { .. }
+            | bgp_blocks::Element::Block { .. } => error.element.to_string(),
+        };
         let span = at.of_item(key, error.item());
         reader.push(Severity::Error, &element, span, error.complaint(), related);
     }

@@ -176,11 +176,6 @@ impl<'s, 'v> Section<'s, 'v> {
         entries.map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 
-    /// Leaves `key` unread, without a word about it.
-    pub(super) fn take_unread(&mut self, key: &'static str) {
-        self.asked.push(key);
-    }
-
     /// Refuses `key`, which belongs into files of another program, where it is there.
     pub(super) fn refuse(
         &mut self,
