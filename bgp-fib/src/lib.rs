@@ -9,6 +9,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`kernel`] | the words between the reconciler and the kernel: plain values |
+//! | `edge` | the task that drives a [`Fib`] with sockets and a clock (feature `edge`) |
 //! | `netlink` | requests to octets, octets to notices, and sockets (feature `edge`) |
 //! | [`wanted`] | what the owner wants: routes, neighbours and forwarding entries, by device name |
 //! | [`delta`] | desired, actual, and the work between them, for any kind of thing |
@@ -28,6 +29,8 @@
 //! - The pure part has no socket, clock, thread or random source; it knows nothing of BGP.
 
 pub mod delta;
+#[cfg(feature = "edge")]
+pub mod edge;
 pub mod errno;
 pub mod fib;
 pub mod foreign;
@@ -40,5 +43,7 @@ pub mod pattern;
 pub mod resolve;
 pub mod wanted;
 
+#[cfg(feature = "edge")]
+pub use edge::spawn;
 pub use fib::{Fib, FibEvent, Settings};
 pub use resolve::Resolution;
