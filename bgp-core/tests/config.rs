@@ -112,6 +112,11 @@ fn router_faults() {
         "a restart time of 1.5s",
     );
     router(
+        |r| r.restart_deferral = Duration::from_secs(65_536),
+        "restart-deferral",
+        "a restart deferral of 65536s",
+    );
+    router(
         |r| r.host_name = "two words".to_owned(),
         "host-name",
         "host name \"two words\"",
