@@ -3,10 +3,10 @@
 //! It is another way to write a `[[group]]` named `mesh` and a `[[peer]]` for every node but
 //! ourselves, and becomes just that.
 
+use super::node_value::MeshAddress;
 use super::peer::{RawGroup, RawPeer, RawSettings};
 use super::role::Role;
 use super::section::{Places, Reader, Section};
-use super::node_value::MeshAddress;
 use bgp_blocks::NodeSettings;
 use bgp_core::complaint::Complaint;
 use bgp_core::prefix::IpNet;
@@ -120,7 +120,10 @@ impl Mesh {
             if node.name == own.name {
                 let ours: Vec<String> = own.addresses.iter().map(IpNet::to_string).collect();
                 let complaint = Complaint::new(
-                    format!("it is this node, but {} is not its address", node.address.address),
+                    format!(
+                        "it is this node, but {} is not its address",
+                        node.address.address
+                    ),
                     ours.join(", "),
                     "correct the address here or at [node], or the name",
                 );

@@ -42,9 +42,7 @@ use bgp_core::complaint::Complaint;
 use bgp_core::config::{Config, DynamicGroup, Element, PeerSettings, Router};
 use bgp_core::policy::Policy;
 pub use diagnostic::{Diagnostic, Report, Severity, Span};
-pub use fib::{
-    DEFAULT_METRIC, DEFAULT_MULTIPATH, DEFAULT_PROTOCOL, DEFAULT_RESYNC, FibConfig,
-};
+pub use fib::{DEFAULT_METRIC, DEFAULT_MULTIPATH, DEFAULT_PROTOCOL, DEFAULT_RESYNC, FibConfig};
 use node::NodePlaces;
 use policy::Policies;
 use section::{Places, Reader, Section};
@@ -132,7 +130,8 @@ impl DaemonConfig {
             return Err(LoadError::TooLarge(name));
         }
         let source = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&source, &name, kind, host).map_err(|report| LoadError::Refused(Box::new(report)))
+        Self::parse(&source, &name, kind, host)
+            .map_err(|report| LoadError::Refused(Box::new(report)))
     }
 
     /// Reads the text `source`, which messages call `file`. What it leaves out and only the host
@@ -175,9 +174,9 @@ impl DaemonConfig {
     /// host itself.
     pub fn built_in(host: &Host, listen: Vec<SocketAddr>) -> Self {
         let asn = bgp_core::types::Asn(64_512);
-        let router = bgp_core::config::Router {
+        let router = Router {
             host_name: host.name.clone(),
-            ..bgp_core::config::Router::new(asn, host.router_id)
+            ..Router::new(asn, host.router_id)
         };
         let loopback = ["127.0.0.0/8", "::1/128"]
             .iter()
@@ -295,18 +294,15 @@ fn read_node(
     );
     root.refuse("router", complaint, reader);
     let mesh = mesh::read(&mut root, reader);
-    let raw = node::read(&mut root, host, mesh.as_ref(), reader);
-    let policy = raw.as_ref().map(|raw| raw.settings.policy());
-    let policies = Policies::read(&mut root, policy, reader);
+    let mut raw = node::read(&mut root, host, mesh.as_ref(), reader);
+    let policies = Policies::read(&mut root, Some(raw.settings.policy()), reader);
     let mut groups = peer::read_groups(&mut root, reader);
     let mut peers = peer::read_peers(&mut root, reader);
-    let Some(mut raw) = raw else {
-        root.take_unread("fib");
-        root.finish(reader);
-        return None;
-    };
-    let (fib, fib_places) = fib::read(&mut root, &mut raw.settings, &mut raw.router, reader);
+    let (fib, fib_places) = fib::read(&mut root, &mut raw.settings, reader);
     root.finish(reader);
+    if !raw.is_whole {
+        return None;
+    }
     if let Some(mesh) = mesh {
         let (group, nodes) = mesh.into_peers(&raw.settings, reader);
         groups.push(group);
@@ -323,7 +319,9 @@ fn read_node(
     let peers = peer::Raw { groups, peers };
     let speaker = resolve(raw.router, own, &policies, peers, origins, reader);
     let named = speaker.peers.iter();
-    let names = named.map(|peer| (peer.address, peer.name.clone())).collect();
+    let names = named
+        .map(|peer| (peer.address, peer.name.clone()))
+        .collect();
     Some(DaemonConfig {
         listen: raw.listen,
         speaker,
@@ -348,8 +346,7 @@ fn resolve(
     reader: &mut Reader<'_>,
 ) -> Config {
     let mut config = Config::new(router);
-    let mut resolver =
-        peer::Resolver::new(config.router.asn, own, policies, &raw.groups, reader);
+    let mut resolver = peer::Resolver::new(config.router.asn, own, policies, &raw.groups, reader);
     for raw in &raw.groups {
         if let Some((group, places)) = resolver.dynamic(raw) {
             config.dynamic.push(group);
@@ -395,12 +392,7 @@ fn check(config: &Config, origins: &Origins, reader: &mut Reader<'_>) {
 }
 
 /// Says what the rules of a node find, at the places where it was written.
-fn check_node(
-    settings: &NodeSettings,
-    places: &NodePlaces,
-    fib: &Places,
-    reader: &mut Reader<'_>,
-) {
+fn check_node(settings: &NodeSettings, places: &NodePlaces, fib: &Places, reader: &mut Reader<'_>) {
     for error in settings.check() {
         let key = key_in_file(&error);
         let at = places.of(error.element, key, fib);
@@ -412,7 +404,12 @@ fn check_node(
             let span = places.of(element, key, fib).of_item(key, item);
             (span, "is the other one".to_owned())
         });
-        let element = error.element.to_string();
+        let element = match error.element {
+            bgp_blocks::Element::End { host, .. } => format!("tunnel-end {host}"),
+            bgp_blocks::Element::Node
+            | bgp_blocks::Element::Pool { .. }
+            | bgp_blocks::Element::Block { .. } => error.element.to_string(),
+        };
         let span = at.of_item(key, error.item());
         reader.push(Severity::Error, &element, span, error.complaint(), related);
     }

@@ -1,8 +1,8 @@
 //! `[node]`: who a node is and what it owns, with `[[block]]`, `[[pool]]` and `[[tunnel-end]]`.
 
 use super::mesh::Mesh;
-use super::section::{Places, Reader, Section};
 use super::node_value::{Addresses, Device, ListenOn, NodeId, Number};
+use super::section::{Places, Reader, Section};
 use crate::host::{Host, everywhere};
 use bgp_blocks::{Element, End, NodeSettings, Pool};
 use bgp_core::complaint::Complaint;
@@ -15,6 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What the section, and those that belong to it, say.
 pub(super) struct RawNode {
+    /// Whether we know our AS, address and router id, without which nothing else can be judged.
+    pub(super) is_whole: bool,
     pub(super) router: Router,
     pub(super) listen: Vec<SocketAddr>,
     pub(super) settings: NodeSettings,
@@ -44,27 +46,44 @@ impl NodePlaces {
     }
 }
 
-/// Reads them; `None` where we do not know our AS or address, without which nothing else can be
-/// judged.
+/// Reads them, as far as they are there; the [`RawNode::is_whole`] of what came of it says whether
+/// anything can be made of it.
 pub(super) fn read(
     root: &mut Section<'_, '_>,
     host: &Host,
     mesh: Option<&Mesh>,
     reader: &mut Reader<'_>,
-) -> Option<RawNode> {
-    let Some(value) = root.value("node") else {
-        if root.has("router") {
-            return None;
-        }
+) -> RawNode {
+    let value = root.value("node");
+    if value.is_none() && !root.has("router") {
         let complaint = Complaint::new(
             "no [node]",
             "a table [node] with at least as and address",
             "write [node] and below it as = 64512 and address = \"10.0.1.11/24\", or what you have",
         );
         reader.error("", 0..0, complaint);
-        return None;
+    }
+    let section = value.and_then(|value| Section::open("[node]", value, reader));
+    let mut raw = match section {
+        Some(section) => read_section(section, host, mesh, reader),
+        None => RawNode {
+            is_whole: false,
+            router: Router::new(Asn::default(), host.router_id),
+            listen: Vec::new(),
+            settings: NodeSettings::new("", host.router_id),
+            places: NodePlaces::default(),
+        },
     };
-    let mut section = Section::open("[node]", value, reader)?;
+    read_parts(root, &mut raw.settings, &mut raw.places, reader);
+    raw
+}
+
+fn read_section(
+    mut section: Section<'_, '_>,
+    host: &Host,
+    mesh: Option<&Mesh>,
+    reader: &mut Reader<'_>,
+) -> RawNode {
     section.rename("node".to_owned());
     let asn: Option<Asn> =
         section.require("as", "write as = 64512, or the AS that you have", reader);
@@ -90,18 +109,16 @@ pub(super) fn read(
     if let Some(devices) = section.take("workload-devices", reader) {
         settings.workload_devices = devices;
     }
-    let mut places = NodePlaces {
-        node: section.finish(reader),
-        ..NodePlaces::default()
-    };
-    read_parts(root, &mut settings, &mut places, reader);
-    let raw = RawNode {
+    RawNode {
+        is_whole: asn.is_some() && addresses.is_some() && router_id.is_some(),
         router,
         listen,
         settings,
-        places,
-    };
-    (asn.is_some() && addresses.is_some() && router_id.is_some()).then_some(raw)
+        places: NodePlaces {
+            node: section.finish(reader),
+            ..NodePlaces::default()
+        },
+    }
 }
 
 /// The name as host name, where it fits there.
@@ -117,9 +134,9 @@ fn addresses(
     mesh: Option<&Mesh>,
     reader: &mut Reader<'_>,
 ) -> Option<Vec<IpNet>> {
-    if section.value("address").is_some() {
-        let taken: Addresses = section.take("address", reader)?;
-        return Some(taken.0);
+    let taken: Option<Addresses> = section.take("address", reader);
+    if section.has("address") {
+        return taken.map(|taken| taken.0);
     }
     if let Some(own) = mesh.and_then(|mesh| mesh.network_of(name)) {
         return Some(vec![own]);
@@ -149,8 +166,9 @@ fn router_id(
     addresses: Option<&[IpNet]>,
     reader: &mut Reader<'_>,
 ) -> Option<RouterId> {
-    if section.value("router-id").is_some() {
-        return match section.take("router-id", reader)? {
+    let taken = section.take("router-id", reader);
+    if section.has("router-id") {
+        return match taken? {
             NodeId::Hash => Some(bgp_blocks::router_id_of(name)),
             NodeId::Id(id) => Some(RouterId(id)),
         };
@@ -231,9 +249,7 @@ fn read_pool(mut section: Section<'_, '_>, reader: &mut Reader<'_>) -> Option<(P
     let encapsulation = section.take("encapsulation", reader);
     pool.encapsulation = encapsulation.unwrap_or(pool.encapsulation);
     let family = prefix.map_or(Family::Ipv4Unicast, |prefix| family_of(&prefix));
-    let device: Option<LinkName> = section
-        .take("device", reader)
-        .map(|Device(name)| name);
+    let device: Option<LinkName> = section.take("device", reader).map(|Device(name)| name);
     let default = pool.encapsulation.default_device(family);
     pool.device = device.or_else(|| default.map(LinkName::from));
     pool.install = section.take("install", reader).unwrap_or(pool.install);

@@ -1,5 +1,6 @@
 //! TOML values that only a node's configuration has.
 
+use super::diagnostic::suggestion;
 use super::value::{FromToml, Refusal, Value, describe, duration, refuse, text, word};
 use bgp_blocks::{Encapsulation, MAX_STALE_TIME, OtherRoutes, Pattern};
 use bgp_core::prefix::IpNet;
@@ -130,8 +131,13 @@ impl FromToml for NodeId {
     fn from_toml(value: &Value<'_>, source: &str) -> Result<Self, Vec<Refusal>> {
         match value.get_ref() {
             DeValue::String(text) if text == "hash" => Ok(Self::Hash),
-            DeValue::String(_)
-            | DeValue::Integer(_)
+            DeValue::String(text) => text.parse().map(Self::Id).or_else(|_| {
+                let found = describe(value.get_ref());
+                let allowed = "\"hash\", or four octets in the form of an IPv4 address";
+                let none = "write it like \"10.0.0.1\", or \"hash\" to have it made of the name";
+                refuse(value, found, allowed, suggestion(text, ["hash"], none))
+            }),
+            DeValue::Integer(_)
             | DeValue::Float(_)
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
@@ -190,7 +196,11 @@ impl FromToml for Mac {
         let text = text(value, ALLOWED, "66:6a:07:6c:13:01")?;
         let octets: Option<Vec<u8>> = text
             .split(':')
-            .map(|octet| u8::from_str_radix(octet, 16).ok().filter(|_| octet.len() == 2))
+            .map(|octet| {
+                u8::from_str_radix(octet, 16)
+                    .ok()
+                    .filter(|_| octet.len() == 2)
+            })
             .collect();
         match octets.and_then(|octets| octets.try_into().ok()) {
             Some(octets) => Ok(Self(octets)),

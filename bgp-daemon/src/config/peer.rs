@@ -117,12 +117,7 @@ pub(super) fn read_peers(root: &mut Section<'_, '_>, reader: &mut Reader<'_>) ->
 
 impl RawGroup {
     /// A group that accepts nobody and that peers name.
-    pub(super) fn used(
-        name: &str,
-        settings: RawSettings,
-        element: String,
-        places: Places,
-    ) -> Self {
+    pub(super) fn used(name: &str, settings: RawSettings, element: String, places: Places) -> Self {
         Self {
             name: Some(name.to_owned()),
             accept: None,
@@ -412,7 +407,9 @@ impl<'r, 's> Resolver<'r, 's> {
         let default = PeerSettings::new(remote_as, role);
         let settings = PeerSettings {
             group: group.unwrap_or_default().to_owned(),
-            families: raw.families.unwrap_or_else(|| self.own.families(default.families)),
+            families: raw
+                .families
+                .unwrap_or_else(|| self.own.families(default.families)),
             hold_time: raw.hold_time.unwrap_or(default.hold_time),
             connect_retry: raw.connect_retry.unwrap_or(default.connect_retry),
             passive: raw.passive.unwrap_or(default.passive),
@@ -422,7 +419,9 @@ impl<'r, 's> Resolver<'r, 's> {
             next_hop_self: raw.next_hop_self.unwrap_or(default.next_hop_self),
             import,
             export,
-            keep_when_silent: raw.keep_when_silent.unwrap_or(default.keep_when_silent),
+            keep_when_silent: raw
+                .keep_when_silent
+                .unwrap_or(written.is_some_and(Role::is_beside_the_traffic)),
             max_prefixes: raw.max_prefixes,
             ..default
         };
@@ -440,12 +439,7 @@ impl<'r, 's> Resolver<'r, 's> {
     }
 
     /// Their AS and role, each of which may follow from the other.
-    fn who(
-        &mut self,
-        raw: &RawSettings,
-        element: &str,
-        places: &Places,
-    ) -> Option<(Asn, Role)> {
+    fn who(&mut self, raw: &RawSettings, element: &str, places: &Places) -> Option<(Asn, Role)> {
         if places.refused.contains("remote-as") || places.refused.contains("role") {
             return None;
         }

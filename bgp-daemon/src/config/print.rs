@@ -1,7 +1,7 @@
 //! A [`DaemonConfig`] as the text that would give it: complete, with every default written out.
 
-use super::{DaemonConfig, print_node};
 use super::value::format_duration;
+use super::{DaemonConfig, print_node};
 use bgp_core::config::{DynamicGroup, Peer, PeerSettings, Router};
 use bgp_core::policy::Policy;
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use super::print::{key, list, quoted};
 use super::value::format_duration;
 use super::{DaemonConfig, FibConfig, NodeConfig};
 use bgp_blocks::{End, NodeSettings, Pool};
-use bgp_core::config::{PeerSettings, Router};
+use bgp_core::config::PeerSettings;
 use std::fmt;
 
 pub(super) fn node(
@@ -34,16 +34,16 @@ pub(super) fn node(
         key(f, "prefix", quoted(block))?;
     }
     settings.ends.iter().try_for_each(|one| end(f, one))?;
-    fib(f, &node.fib, settings, router)
+    fib(f, &node.fib, settings)
 }
 
 /// What a peer is to a node: the engine knows internal peers alone, of which those that are not
 /// in the way of the traffic are reflectors.
 pub(super) fn role(settings: &PeerSettings) -> String {
-    if settings.role.is_internal() {
-        "reflector".to_owned()
-    } else {
-        settings.role.to_string()
+    match (settings.role.is_internal(), settings.keep_when_silent) {
+        (true, true) => "reflector".to_owned(),
+        (true, false) => "node".to_owned(),
+        (false, _) => settings.role.to_string(),
     }
 }
 
@@ -66,12 +66,7 @@ fn end(f: &mut fmt::Formatter<'_>, end: &End) -> fmt::Result {
     key(f, "mac", quoted(format_mac(end.mac)))
 }
 
-fn fib(
-    f: &mut fmt::Formatter<'_>,
-    fib: &FibConfig,
-    settings: &NodeSettings,
-    router: &Router,
-) -> fmt::Result {
+fn fib(f: &mut fmt::Formatter<'_>, fib: &FibConfig, settings: &NodeSettings) -> fmt::Result {
     writeln!(f, "\n[fib]")?;
     key(f, "protocol", fib.protocol)?;
     key(f, "metric", fib.metric)?;
@@ -80,7 +75,11 @@ fn fib(
     key(f, "table", settings.table)?;
     key(f, "resync", quoted(format_duration(fib.resync)))?;
     key(f, "next-hop-objects", fib.next_hop_objects)?;
-    key(f, "multipath", router.multipath)?;
-    key(f, "stale-time", quoted(format_duration(settings.stale_time)))?;
+    key(f, "multipath", fib.multipath)?;
+    key(
+        f,
+        "stale-time",
+        quoted(format_duration(settings.stale_time)),
+    )?;
     key(f, "other-routes", quoted(settings.other_routes))
 }

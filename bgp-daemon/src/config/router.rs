@@ -77,11 +77,7 @@ fn read_listen(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Vec<So
 }
 
 /// Says which addresses of `listen` stand there twice.
-pub(super) fn each_once(
-    section: &Section<'_, '_>,
-    listen: &[SocketAddr],
-    reader: &mut Reader<'_>,
-) {
+pub(super) fn each_once(section: &Section<'_, '_>, listen: &[SocketAddr], reader: &mut Reader<'_>) {
     for (index, address) in listen.iter().enumerate() {
         if listen.iter().take(index).any(|earlier| earlier == address) {
             let complaint = Complaint::new(

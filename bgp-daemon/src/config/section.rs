@@ -64,7 +64,7 @@ pub(super) struct Places {
     /// Values by key.
     pub(super) values: BTreeMap<String, Span>,
     /// Items of values that are lists, by key.
-    items: BTreeMap<String, Vec<Span>>,
+    pub(super) items: BTreeMap<String, Vec<Span>>,
     /// Keys whose values were refused: what follows from them is not worth a word.
     pub(super) refused: BTreeSet<String>,
 }
@@ -176,13 +176,13 @@ impl<'s, 'v> Section<'s, 'v> {
         entries.map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 
-    /// Leaves `key` unread, without a word about it.
-    pub(super) fn take_unread(&mut self, key: &'static str) {
-        self.asked.push(key);
-    }
-
     /// Refuses `key`, which belongs into files of another program, where it is there.
-    pub(super) fn refuse(&mut self, key: &'static str, complaint: Complaint, reader: &mut Reader<'_>) {
+    pub(super) fn refuse(
+        &mut self,
+        key: &'static str,
+        complaint: Complaint,
+        reader: &mut Reader<'_>,
+    ) {
         let entry = self.table.iter().find(|(name, _)| name.get_ref() == key);
         if let Some((name, _)) = entry {
             self.asked.push(key);

@@ -53,7 +53,11 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
 }
 
 /// The text of a string.
-pub(super) fn text<'v>(value: &'v Value<'_>, allowed: &str, example: &str) -> Result<&'v str, Vec<Refusal>> {
+pub(super) fn text<'v>(
+    value: &'v Value<'_>,
+    allowed: &str,
+    example: &str,
+) -> Result<&'v str, Vec<Refusal>> {
     let DeValue::String(text) = value.get_ref() else {
         let advice = format!("write it in quotes, like {example:?}");
         return refuse(value, describe(value.get_ref()), allowed, advice);
@@ -254,7 +258,11 @@ pub(super) fn format_duration(span: Duration) -> String {
 }
 
 /// A value that is one of a few words.
-pub(super) fn word<T: Copy>(value: &Value<'_>, what: &str, words: &[(&str, T)]) -> Result<T, Vec<Refusal>> {
+pub(super) fn word<T: Copy>(
+    value: &Value<'_>,
+    what: &str,
+    words: &[(&str, T)],
+) -> Result<T, Vec<Refusal>> {
     let names = words.iter().map(|(name, _)| *name);
     let allowed = names.clone().collect::<Vec<_>>().join(", ");
     let example = words.first().map_or("", |(name, _)| *name);
