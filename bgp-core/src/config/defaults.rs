@@ -59,6 +59,9 @@ impl Router {
             settle: DEFAULT_SETTLE,
             restart_time: DEFAULT_RESTART_TIME,
             restarting: false,
+            install: false,
+            multipath: 1,
+            track_next_hops: false,
             host_name: String::new(),
         }
     }
