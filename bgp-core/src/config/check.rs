@@ -171,6 +171,9 @@ impl Router {
         if !(1..=MAX_MULTIPATH).contains(&self.multipath) {
             faults.push(RouterFault::Multipath(self.multipath));
         }
+        if self.restart_deferral > MAX_TIMER {
+            faults.push(RouterFault::RestartDeferral(self.restart_deferral));
+        }
         let printable = self.host_name.bytes().all(|octet| octet.is_ascii_graphic());
         if self.host_name.len() > MAX_HOST_NAME || !printable {
             faults.push(RouterFault::HostName(self.host_name.clone()));

@@ -83,6 +83,8 @@ pub enum RouterFault {
     RestartTime(Duration),
     /// No way to a prefix, or more than [`MAX_MULTIPATH`].
     Multipath(u8),
+    /// A time to hold End-of-RIB back that is too long.
+    RestartDeferral(Duration),
     /// A host name that is too long, or has more than printable ASCII.
     HostName(String),
 }
@@ -257,6 +259,7 @@ impl RouterFault {
             Self::Settle(_) => "settle",
             Self::RestartTime(_) => "restart-time",
             Self::Multipath(_) => "multipath",
+            Self::RestartDeferral(_) => "restart-deferral",
             Self::HostName(_) => "host-name",
         }
     }
@@ -285,6 +288,11 @@ impl RouterFault {
                 format!("{ways} ways to a prefix"),
                 format!("1 (no multipath) to {MAX_MULTIPATH}"),
                 "take as many as there are equal links",
+            ),
+            Self::RestartDeferral(span) => Complaint::new(
+                format!("a restart deferral of {span:?}"),
+                format!("0 (never hold End-of-RIB back) to {MAX_TIMER:?}"),
+                "take the time in which peers come back and tell their tables",
             ),
             Self::HostName(name) => Complaint::new(
                 format!("host name {name:?}"),

@@ -35,7 +35,7 @@ use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
 pub use defaults::{
     DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_PORT,
-    DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
+    DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
 };
 pub use fault::{
     ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH, MAX_NAME, MAX_PEERS,
@@ -87,6 +87,14 @@ pub struct Router {
     /// reached; then the speaker says which next hops it wants to know of (`poll_next_hop`).
     /// Otherwise a next hop is trusted until we are told that it cannot be reached.
     pub track_next_hops: bool,
+    /// How long at most End-of-RIB is held back then (the Selection_Deferral_Timer): a reflector
+    /// knows only what its peers tell it. Zero holds nothing back: right for a node, which knows
+    /// its own routes. At most [`MAX_TIMER`].
+    pub restart_deferral: Duration,
+    /// The families in which what we forward with survives a restart of this process: the F bit of
+    /// our OPENs, until `Speaker::set_forwarding` says otherwise.
+    /// All for a reflector: it is not in the way of the traffic.
+    pub forwarding: FamilySet,
     /// Sent in the software version and FQDN capabilities, at most [`MAX_HOST_NAME`] printable
     /// ASCII characters; empty sends neither.
     pub host_name: String,
@@ -153,6 +161,10 @@ pub struct PeerSettings {
     pub import: Option<Arc<Policy>>,
     /// What may go out, with the same default.
     pub export: Option<Arc<Policy>>,
+    /// Whether routes of a peer that has fallen silent stay for its restart time, like those of one
+    /// whose connection broke (RFC 8538). False: they go as soon as the hold time is over, for who
+    /// says nothing may be a host that is gone.
+    pub keep_when_silent: bool,
     /// The session is ended (Cease, subcode 1) when the peer announces more than this many
     /// prefixes, at least 1; `None` is no limit (RFC 4486 §4).
     pub max_prefixes: Option<u32>,

@@ -33,6 +33,7 @@ struct RawSettings {
     next_hop_self: Option<bool>,
     import: Option<String>,
     export: Option<String>,
+    keep_when_silent: Option<bool>,
     max_prefixes: Option<u32>,
 }
 
@@ -126,6 +127,7 @@ impl RawSettings {
             next_hop_self: section.take("next-hop-self", reader),
             import: section.take("import", reader),
             export: section.take("export", reader),
+            keep_when_silent: section.take("keep-when-silent", reader),
             max_prefixes: section.take("max-prefixes", reader),
         }
     }
@@ -145,6 +147,7 @@ impl RawSettings {
             next_hop_self: self.next_hop_self.or(group.next_hop_self),
             import: self.import.or(group.import.clone()),
             export: self.export.or(group.export.clone()),
+            keep_when_silent: self.keep_when_silent.or(group.keep_when_silent),
             max_prefixes: self.max_prefixes.or(group.max_prefixes),
         }
     }
@@ -315,6 +318,7 @@ impl<'r, 's> Resolver<'r, 's> {
             next_hop_self: raw.next_hop_self.unwrap_or(default.next_hop_self),
             import,
             export,
+            keep_when_silent: raw.keep_when_silent.unwrap_or(default.keep_when_silent),
             max_prefixes: raw.max_prefixes,
             ..default
         };

@@ -47,6 +47,11 @@ fn router(f: &mut fmt::Formatter<'_>, router: &Router, listen: &[impl Display]) 
         "restart-time",
         quoted(format_duration(router.restart_time)),
     )?;
+    key(
+        f,
+        "restart-deferral",
+        quoted(format_duration(router.restart_deferral)),
+    )?;
     key(f, "host-name", quoted(&router.host_name))
 }
 
@@ -108,6 +113,7 @@ fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings) -> fmt::Result 
     let everything = settings.role.is_internal();
     policy_name(f, "import", settings.import.as_deref(), everything)?;
     policy_name(f, "export", settings.export.as_deref(), everything)?;
+    key(f, "keep-when-silent", settings.keep_when_silent)?;
     match settings.max_prefixes {
         Some(limit) => key(f, "max-prefixes", limit),
         None => writeln!(f, "# max-prefixes: not set, no limit"),
