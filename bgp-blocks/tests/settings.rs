@@ -223,10 +223,7 @@ fn blocks() {
     });
     assert_eq!(
         found,
-        [format!(
-            "node.: {} blocks of one node",
-            MAX_BLOCKS + 1
-        )]
+        [format!("node.: {} blocks of one node", MAX_BLOCKS + 1)]
     );
 }
 
