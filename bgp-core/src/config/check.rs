@@ -168,11 +168,11 @@ impl Router {
         if !is_whole(self.restart_time) || self.restart_time.as_secs() > MAX_RESTART_SECONDS {
             faults.push(RouterFault::RestartTime(self.restart_time));
         }
-        if !(1..=MAX_MULTIPATH).contains(&self.multipath) {
-            faults.push(RouterFault::Multipath(self.multipath));
-        }
         if self.restart_deferral > MAX_TIMER {
             faults.push(RouterFault::RestartDeferral(self.restart_deferral));
+        }
+        if !(1..=MAX_MULTIPATH).contains(&self.multipath) {
+            faults.push(RouterFault::Multipath(self.multipath));
         }
         let printable = self.host_name.bytes().all(|octet| octet.is_ascii_graphic());
         if self.host_name.len() > MAX_HOST_NAME || !printable {

@@ -62,11 +62,11 @@ impl Router {
             settle: DEFAULT_SETTLE,
             restart_time: DEFAULT_RESTART_TIME,
             restarting: false,
+            restart_deferral: DEFAULT_RESTART_DEFERRAL,
+            forwarding: FamilySet::ALL,
             install: false,
             multipath: 1,
             track_next_hops: false,
-            restart_deferral: DEFAULT_RESTART_DEFERRAL,
-            forwarding: FamilySet::ALL,
             host_name: String::new(),
         }
     }

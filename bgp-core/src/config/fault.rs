@@ -81,10 +81,10 @@ pub enum RouterFault {
     Settle(Duration),
     /// A Restart Time that its field cannot say.
     RestartTime(Duration),
-    /// No way to a prefix, or more than [`MAX_MULTIPATH`].
-    Multipath(u8),
     /// A time to hold End-of-RIB back that is too long.
     RestartDeferral(Duration),
+    /// No way to a prefix, or more than [`MAX_MULTIPATH`].
+    Multipath(u8),
     /// A host name that is too long, or has more than printable ASCII.
     HostName(String),
 }
@@ -258,8 +258,8 @@ impl RouterFault {
             Self::ZeroRouterId(_) => "router-id",
             Self::Settle(_) => "settle",
             Self::RestartTime(_) => "restart-time",
-            Self::Multipath(_) => "multipath",
             Self::RestartDeferral(_) => "restart-deferral",
+            Self::Multipath(_) => "multipath",
             Self::HostName(_) => "host-name",
         }
     }
@@ -284,15 +284,15 @@ impl RouterFault {
                 ),
                 "take the time that a restart needs",
             ),
-            Self::Multipath(ways) => Complaint::new(
-                format!("{ways} ways to a prefix"),
-                format!("1 (no multipath) to {MAX_MULTIPATH}"),
-                "take as many as there are equal links",
-            ),
             Self::RestartDeferral(span) => Complaint::new(
                 format!("a restart deferral of {span:?}"),
                 format!("0 (never hold End-of-RIB back) to {MAX_TIMER:?}"),
                 "take the time in which peers come back and tell their tables",
+            ),
+            Self::Multipath(ways) => Complaint::new(
+                format!("{ways} ways to a prefix"),
+                format!("1 (no multipath) to {MAX_MULTIPATH}"),
+                "take as many as there are equal links",
             ),
             Self::HostName(name) => Complaint::new(
                 format!("host name {name:?}"),

@@ -78,6 +78,14 @@ pub struct Router {
     /// Whether this process follows one that peers may be keeping routes of: sets the R bit, and
     /// holds back End-of-RIB until the peers have told us what they know (RFC 4724 §4.1).
     pub restarting: bool,
+    /// How long at most End-of-RIB is held back then (the Selection_Deferral_Timer): a reflector
+    /// knows only what its peers tell it. Zero holds nothing back: right for a node, which knows
+    /// its own routes. At most [`MAX_TIMER`].
+    pub restart_deferral: Duration,
+    /// The families in which what we forward with survives a restart of this process: the F bit of
+    /// our OPENs, until `Speaker::set_forwarding` says otherwise.
+    /// All for a reflector: it is not in the way of the traffic.
+    pub forwarding: FamilySet,
     /// Whether routes are installed in a kernel: then the speaker tells of every change of a best
     /// path and of next hops (`poll_route_change`). Off on a reflector, which pays nothing for it.
     pub install: bool,
@@ -87,14 +95,6 @@ pub struct Router {
     /// reached; then the speaker says which next hops it wants to know of (`poll_next_hop`).
     /// Otherwise a next hop is trusted until we are told that it cannot be reached.
     pub track_next_hops: bool,
-    /// How long at most End-of-RIB is held back then (the Selection_Deferral_Timer): a reflector
-    /// knows only what its peers tell it. Zero holds nothing back: right for a node, which knows
-    /// its own routes. At most [`MAX_TIMER`].
-    pub restart_deferral: Duration,
-    /// The families in which what we forward with survives a restart of this process: the F bit of
-    /// our OPENs, until `Speaker::set_forwarding` says otherwise.
-    /// All for a reflector: it is not in the way of the traffic.
-    pub forwarding: FamilySet,
     /// Sent in the software version and FQDN capabilities, at most [`MAX_HOST_NAME`] printable
     /// ASCII characters; empty sends neither.
     pub host_name: String,
