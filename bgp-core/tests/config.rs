@@ -114,6 +114,11 @@ fn router_faults() {
     router(|r| r.multipath = 0, "multipath", "0 ways to a prefix");
     router(|r| r.multipath = 17, "multipath", "17 ways to a prefix");
     router(
+        |r| r.restart_deferral = Duration::from_secs(65_536),
+        "restart-deferral",
+        "a restart deferral of 65536s",
+    );
+    router(
         |r| r.host_name = "two words".to_owned(),
         "host-name",
         "host name \"two words\"",

@@ -168,6 +168,9 @@ impl Router {
         if !is_whole(self.restart_time) || self.restart_time.as_secs() > MAX_RESTART_SECONDS {
             faults.push(RouterFault::RestartTime(self.restart_time));
         }
+        if self.restart_deferral > MAX_TIMER {
+            faults.push(RouterFault::RestartDeferral(self.restart_deferral));
+        }
         if !(1..=MAX_MULTIPATH).contains(&self.multipath) {
             faults.push(RouterFault::Multipath(self.multipath));
         }

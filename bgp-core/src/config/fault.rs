@@ -81,6 +81,8 @@ pub enum RouterFault {
     Settle(Duration),
     /// A Restart Time that its field cannot say.
     RestartTime(Duration),
+    /// A time to hold End-of-RIB back that is too long.
+    RestartDeferral(Duration),
     /// No way to a prefix, or more than [`MAX_MULTIPATH`].
     Multipath(u8),
     /// A host name that is too long, or has more than printable ASCII.
@@ -256,6 +258,7 @@ impl RouterFault {
             Self::ZeroRouterId(_) => "router-id",
             Self::Settle(_) => "settle",
             Self::RestartTime(_) => "restart-time",
+            Self::RestartDeferral(_) => "restart-deferral",
             Self::Multipath(_) => "multipath",
             Self::HostName(_) => "host-name",
         }
@@ -280,6 +283,11 @@ impl RouterFault {
                     "whole seconds, 0 (no graceful restart) to {MAX_RESTART_SECONDS} (RFC 4724)"
                 ),
                 "take the time that a restart needs",
+            ),
+            Self::RestartDeferral(span) => Complaint::new(
+                format!("a restart deferral of {span:?}"),
+                format!("0 (never hold End-of-RIB back) to {MAX_TIMER:?}"),
+                "take the time in which peers come back and tell their tables",
             ),
             Self::Multipath(ways) => Complaint::new(
                 format!("{ways} ways to a prefix"),

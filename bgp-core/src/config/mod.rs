@@ -35,7 +35,7 @@ use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
 pub use defaults::{
     DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_PORT,
-    DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
+    DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
 };
 pub use fault::{
     ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH, MAX_NAME, MAX_PEERS,
@@ -78,6 +78,14 @@ pub struct Router {
     /// Whether this process follows one that peers may be keeping routes of: sets the R bit, and
     /// holds back End-of-RIB until the peers have told us what they know (RFC 4724 §4.1).
     pub restarting: bool,
+    /// How long at most End-of-RIB is held back then (the Selection_Deferral_Timer): a reflector
+    /// knows only what its peers tell it. Zero holds nothing back: right for a node, which knows
+    /// its own routes. At most [`MAX_TIMER`].
+    pub restart_deferral: Duration,
+    /// The families in which what we forward with survives a restart of this process: the F bit of
+    /// our OPENs, until `Speaker::set_forwarding` says otherwise.
+    /// All for a reflector: it is not in the way of the traffic.
+    pub forwarding: FamilySet,
     /// Whether routes are installed in a kernel: then the speaker tells of every change of a best
     /// path and of next hops (`poll_route_change`). Off on a reflector, which pays nothing for it.
     pub install: bool,

@@ -25,7 +25,8 @@
 //!
 //! Methods come in four kinds. *Getters* ask. `handle_*` tell it what happened; *commands*
 //! ([`dialing`](Session::dialing), [`send`](Session::send), [`reset`](Session::reset),
-//! [`set_restarting`](Session::set_restarting)) tell it what to do. After any of these, poll: all
+//! [`set_restarting`](Session::set_restarting),
+//! [`set_forwarding`](Session::set_forwarding)) tell it what to do. After any of these, poll: all
 //! of [`poll_event`](Session::poll_event), then [`poll_control`](Session::poll_control) of each
 //! connection, then [`poll_timeout`](Session::poll_timeout).
 //!
@@ -79,6 +80,7 @@ pub use negotiate::{
 pub use settings::{SessionSettings, Stop};
 pub use timers::TimerName;
 
+use crate::family::FamilySet;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use crate::types::ConnectionId;
@@ -398,6 +400,11 @@ impl Session {
         self.settings.restarting = restarting;
     }
 
+    /// Changes the F bits of OPENs to come (RFC 4724 §3).
+    pub fn set_forwarding(&mut self, families: FamilySet) {
+        self.settings.forwarding = families;
+    }
+
     // Polls.
 
     /// The next event; call until there is none.
@@ -474,7 +481,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::family::{Family, FamilySet};
+    use crate::family::Family;
     use crate::types::{Asn, PeerRole, RouterId};
     use std::net::Ipv4Addr;
 
@@ -492,6 +499,7 @@ mod tests {
             extended_messages: false,
             restart_time: Duration::ZERO,
             restarting: false,
+            forwarding: FamilySet::ALL,
             host_name: "".into(),
         }
     }

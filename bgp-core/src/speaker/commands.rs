@@ -72,6 +72,7 @@ impl Speaker {
         if let Some(entry) = self.peers.get_mut(id) {
             entry.admin = AdminState::Disabled;
         }
+        self.hearing.expect(id, false);
         self.give_up(id, FamilySet::ALL);
         self.with_session(id, |session| session.handle_stop(now, how));
         Ok(())
@@ -87,6 +88,8 @@ impl Speaker {
         let id = self.id_of(peer)?;
         if let Some(entry) = self.peers.get_mut(id) {
             entry.admin = AdminState::Enabled;
+            let configured = entry.dynamic.is_none();
+            self.hearing.expect(id, configured);
         }
         self.with_session(id, |session| session.handle_start(now));
         Ok(())
@@ -151,6 +154,12 @@ impl Speaker {
         self.now = now;
         self.rib.set_next_hop(address, reachability);
         self.work_left = true;
+    }
+
+    /// Says in which families what we forward with survives a restart of this process: the F bit
+    /// of OPENs to come (RFC 4724 §3). A node tells what is really in its kernel.
+    pub fn set_forwarding(&mut self, families: FamilySet) {
+        self.peers.set_forwarding(families);
     }
 
     fn id_of(&self, peer: &str) -> Result<PeerId, CommandError> {

@@ -19,7 +19,8 @@
 //! |---|---|
 //! | [`peers`](self) | every peer with its [`Session`], the connections, the wake-up times |
 //! | [`Rib`] | all routes, groups and cursors; a peer is a [`PeerSlot`] there while it is up |
-//! | `restart` | whether End-of-RIB may be said already |
+//! | `heard` | whose End-of-RIB has come, whose is awaited |
+//! | `restart` | whether ours may be said already |
 //! | `outputs` | what the caller has not yet taken; emptied after every call |
 //!
 //! # Invariants
@@ -31,6 +32,7 @@
 
 mod commands;
 mod graceful;
+mod heard;
 mod output;
 mod peers;
 mod questions;
@@ -39,9 +41,10 @@ mod turn;
 
 pub use commands::CommandError;
 pub use graceful::STALE_TIME;
+pub use heard::{FIRST_TABLE, Heard};
 pub use output::{Event, Output, PeerName, Refused};
 pub use questions::{MAX_PAGE, PeerView};
-pub use restart::{DEFERRAL, QUIET};
+pub use restart::{ABSENT, QUIET, RESTART_BIT};
 
 use crate::config::{Config, ConfigError};
 use crate::rib::{NextHopInterest, PeerSlot, Rib, RibSettings, RouteChange};
@@ -50,6 +53,7 @@ use crate::time::{Duration, Instant};
 use crate::types::{ConnectionId, PeerId};
 use crate::wire::{Cease, Notification, NotificationError};
 use bytes::Bytes;
+use heard::Hearing;
 use peers::{AdminState, PeerTable};
 use restart::RestartGate;
 use std::collections::{BTreeMap, VecDeque};
@@ -84,6 +88,7 @@ pub struct Speaker {
     /// The peer of each slot.
     slots: BTreeMap<PeerSlot, PeerId>,
     outputs: VecDeque<Output>,
+    hearing: Hearing,
     gate: Option<RestartGate>,
     settle: Duration,
     settled_at: Option<Instant>,
@@ -116,13 +121,15 @@ impl Speaker {
         });
         let settle = router.settle;
         let restarting = router.restarting;
-        rib.hold_end_of_rib(restarting);
+        let gate = restarting.then(|| RestartGate::new(now, router.restart_deferral));
+        rib.hold_end_of_rib(gate.as_ref().is_some_and(RestartGate::holds));
         let mut speaker = Self {
             peers: PeerTable::new(config, seed),
             rib,
             slots: BTreeMap::new(),
             outputs: VecDeque::new(),
-            gate: None,
+            hearing: Hearing::new(now),
+            gate,
             settle,
             settled_at: None,
             work_left: false,
@@ -135,11 +142,9 @@ impl Speaker {
             .filter(|entry| entry.admin == AdminState::Enabled)
             .map(|entry| entry.name.id)
             .collect();
-        for id in &active {
-            speaker.with_session(*id, |session| session.handle_start(now));
-        }
-        if restarting {
-            speaker.gate = Some(RestartGate::new(now, active));
+        for id in active {
+            speaker.hearing.expect(id, true);
+            speaker.with_session(id, |session| session.handle_start(now));
         }
         Ok(speaker)
     }
@@ -259,8 +264,8 @@ impl Speaker {
             self.drop_overdue(peer);
             self.with_session(peer, |session| session.handle_timeout(now));
         }
-        if self.gate.as_ref().is_some_and(|gate| gate.is_open(now)) {
-            self.gate = None;
+        let heard = self.hearing.heard();
+        if self.gate.take_if(|gate| gate.is_open(now, heard)).is_some() {
             self.peers.restart_is_over();
             self.rib.hold_end_of_rib(false);
         }
@@ -348,7 +353,7 @@ impl Speaker {
         let gate = self
             .gate
             .as_ref()
-            .map(|gate| (gate.next_check(), Wait::EndOfRib));
+            .map(|gate| (gate.next_check(self.hearing.heard()), Wait::EndOfRib));
         [work, settle, session, gate]
             .into_iter()
             .flatten()

@@ -4,6 +4,7 @@
 //! [`ConnectionId`]). All maps are ordered, so that walking them is the same in every run.
 
 use crate::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
+use crate::family::FamilySet;
 use crate::rib::PeerSlot;
 use crate::rng::Rng;
 use crate::session::{Session, SessionSettings};
@@ -104,6 +105,14 @@ impl PeerTable {
         self.router.restarting = false;
         for entry in self.entries.iter_mut().flatten() {
             entry.session.set_restarting(false);
+        }
+    }
+
+    /// From now on OPENs say that forwarding survives a restart in these families.
+    pub(super) fn set_forwarding(&mut self, families: FamilySet) {
+        self.router.forwarding = families;
+        for entry in self.entries.iter_mut().flatten() {
+            entry.session.set_forwarding(families);
         }
     }
 

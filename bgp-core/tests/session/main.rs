@@ -42,6 +42,7 @@ fn settings() -> SessionSettings {
         extended_messages: true,
         restart_time: Duration::from_secs(120),
         restarting: false,
+        forwarding: FamilySet::ALL,
         host_name: "rr-1".into(),
     }
 }

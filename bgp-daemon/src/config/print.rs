@@ -60,6 +60,11 @@ fn router(f: &mut fmt::Formatter<'_>, router: &Router, listen: &[impl Display]) 
         "restart-time",
         quoted(format_duration(router.restart_time)),
     )?;
+    key(
+        f,
+        "restart-deferral",
+        quoted(format_duration(router.restart_deferral)),
+    )?;
     key(f, "host-name", quoted(&router.host_name))
 }
 

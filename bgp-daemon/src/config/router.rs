@@ -52,6 +52,10 @@ pub(super) fn read(
         &mut router.restart_time,
         section.take("restart-time", reader),
     );
+    set(
+        &mut router.restart_deferral,
+        section.take("restart-deferral", reader),
+    );
     router.client_to_client = section.take("client-to-client", reader).unwrap_or(true);
     let host_name = section.take("host-name", reader);
     router.host_name = host_name.unwrap_or_else(|| host.name.clone());
