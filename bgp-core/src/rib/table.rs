@@ -39,11 +39,13 @@ pub(super) struct Table {
     pub(super) groups: Vec<Option<Group>>,
     /// Groups without readers, and how far they have been taken apart.
     pub(super) dissolving: Vec<(Group, usize)>,
-    /// The next-hop sweep.
+    /// The walk that decides everything again.
     sweep: Sweep,
+    /// Until that walk is over, it judges paths by their peers' import policies again.
+    pub(super) rejudging: bool,
 }
 
-/// A walk over all prefixes that decides each again, because a next hop has changed. It goes in a
+/// A walk over all prefixes that decides each again, because a next hop or a policy has changed. It goes in a
 /// circle, and a change meanwhile makes it go once round from where it is: many changes cannot
 /// starve the end of the table.
 #[derive(Default)]
@@ -143,6 +145,7 @@ impl Table {
             groups: Vec::new(),
             dissolving: Vec::new(),
             sweep: Sweep::default(),
+            rejudging: false,
         }
     }
 
@@ -514,7 +517,7 @@ impl Table {
         }
     }
 
-    /// A next hop has changed: every prefix has to be decided again.
+    /// A next hop or a policy has changed: every prefix has to be decided again.
     pub(super) fn begin_sweep(&mut self) {
         self.sweep.until = self.sweep.next;
         self.sweep.phase = Phase::ToEnd;
@@ -524,7 +527,10 @@ impl Table {
     pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         loop {
             let end = match self.sweep.phase {
-                Phase::Idle => return false,
+                Phase::Idle => {
+                    self.rejudging = false;
+                    return false;
+                }
                 Phase::ToEnd => self.routes.prefixes.len(),
                 Phase::FromStart => self.sweep.until,
             };
@@ -541,6 +547,9 @@ impl Table {
             *budget -= 1;
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
+            if self.rejudging {
+                self.rejudge(shared, prefix);
+            }
             self.decide(shared, prefix);
         }
     }

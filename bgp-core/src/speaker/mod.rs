@@ -36,6 +36,7 @@ mod output;
 mod peers;
 mod questions;
 mod restart;
+mod roster;
 mod turn;
 
 pub use commands::CommandError;
