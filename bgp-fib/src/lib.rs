@@ -10,6 +10,14 @@
 //! |---|---|
 //! | [`kernel`] | the words between the reconciler and the kernel: plain values |
 //! | [`wanted`] | what the owner wants: routes, neighbours and forwarding entries, by device name |
+//! | [`delta`] | desired, actual, and the work between them, for any kind of thing |
+//! | [`links`] | the kernel's devices and addresses as we know them |
+//! | [`foreign`] | the kernel's routes that are not ours |
+//! | [`resolve`] | where an address is: next-hop tracking over the foreign routes |
+//! | [`marks`] | what a dump may judge |
+//! | [`pattern`] | names of devices with a star |
+//! | [`errno`] | the kernel's error numbers, and what each means for a retry |
+//! | [`fib`] | [`fib::Fib`], the reconciler |
 //!
 //! # Rules
 //!
@@ -18,5 +26,16 @@
 //! - **Owner** = (table, route protocol number, metric). What is not ours is never touched.
 //! - The pure part has no socket, clock, thread or random source; it knows nothing of BGP.
 
+pub mod delta;
+pub mod errno;
+pub mod fib;
+pub mod foreign;
 pub mod kernel;
+pub mod links;
+pub mod marks;
+pub mod pattern;
+pub mod resolve;
 pub mod wanted;
+
+pub use fib::{Fib, FibEvent, Settings};
+pub use resolve::Resolution;
