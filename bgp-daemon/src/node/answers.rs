@@ -50,8 +50,12 @@ impl Conductor {
             name: settings.name.clone(),
             addresses: settings.addresses.iter().map(IpNet::to_string).collect(),
             asn: self.facts.asn.0,
-            router_id: settings.router_id.into(),
-            blocks: self.node.blocks().map(|block| block.prefix.to_string()).collect(),
+            router_id: settings.router_id.0,
+            blocks: self
+                .node
+                .blocks()
+                .map(|block| block.prefix.to_string())
+                .collect(),
             peers,
             established,
             owing: heard.owing,
@@ -127,7 +131,8 @@ impl Conductor {
         }));
         all.sort_by_key(|(place, _)| *place);
         let mut wanted = all.into_iter().filter(|(place, _)| {
-            part.within.is_none_or(|within| within.contains(&place.prefix))
+            part.within
+                .is_none_or(|within| within.contains(&place.prefix))
                 && part.after.is_none_or(|after| *place > after)
         });
         let items: Vec<(Place, Conflict)> = wanted.by_ref().take(part.limit).collect();
@@ -207,7 +212,10 @@ impl Conductor {
             count
         };
         let count = self.kernel.ask(remove).await?;
-        tracing::warn!(count, "all our kernel routes are removed by order, and stay so");
+        tracing::warn!(
+            count,
+            "all our kernel routes are removed by order, and stay so"
+        );
         Ok(count)
     }
 }

@@ -97,9 +97,11 @@ impl Conductor {
         let now = self.clock.now();
         if !leaving.new.is_empty() {
             let new = leaving.new.clone();
-            let are_heard = self.engine.ask(move |s, now| are_heard(s, now, &new)).await?;
-            let is_ready =
-                are_heard && self.kernel.ask(|fib, _| fib.in_sync()).await?;
+            let are_heard = self
+                .engine
+                .ask(move |s, now| are_heard(s, now, &new))
+                .await?;
+            let is_ready = are_heard && self.kernel.ask(|fib, _| fib.in_sync()).await?;
             if !is_ready {
                 self.remind(now);
                 return Ok(());

@@ -5,10 +5,10 @@
 //!    forward packets: the F bit of the first OPENs.
 //! 3. The engine is made, is told of our blocks, and starts. So they are the first that peers hear.
 
+use super::Conductor;
 use super::answers::NodeFacts;
 use super::hearing::Hearing;
 use super::orders::{Said, apply};
-use super::Conductor;
 use crate::admin::node::NodeControl;
 use crate::config::NodeConfig;
 use bgp_blocks::{Node, Order};

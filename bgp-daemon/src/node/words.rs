@@ -108,7 +108,9 @@ pub(super) fn wanted(wanted: &Wanted) -> String {
 
 fn hop(hop: &WantedHop) -> String {
     let device = hop.device.as_ref();
-    let device = device.map(|name| format!(" dev {name}")).unwrap_or_default();
+    let device = device
+        .map(|name| format!(" dev {name}"))
+        .unwrap_or_default();
     let onlink = if hop.onlink { " onlink" } else { "" };
     format!("via {}{device}{onlink}", hop.gateway)
 }
@@ -117,7 +119,10 @@ fn hop(hop: &WantedHop) -> String {
 pub(super) fn device(wanted: &Wanted) -> Option<String> {
     match wanted {
         Wanted::Via { hops, .. } => {
-            let named: Vec<&str> = hops.iter().filter_map(|hop| hop.device.as_deref()).collect();
+            let named: Vec<&str> = hops
+                .iter()
+                .filter_map(|hop| hop.device.as_deref())
+                .collect();
             (!named.is_empty()).then(|| named.join(","))
         }
         Wanted::Blackhole | Wanted::Unreachable | Wanted::Prohibit => None,

@@ -86,7 +86,9 @@ pub fn run(options: &Options) -> ExitCode {
 fn check(options: &Options) -> Result<(), String> {
     let host = Host::look();
     let (config, warnings) = match load(options, &host)? {
-        Some(Loaded { config, warnings, .. }) => (config, warnings.to_string()),
+        Some(Loaded {
+            config, warnings, ..
+        }) => (config, warnings.to_string()),
         None => {
             // What is in use now, perhaps by ourselves, says nothing against a configuration.
             let addresses = match listen::choose() {
@@ -127,7 +129,9 @@ struct Prepared {
 fn start(options: &Options) -> Result<(), String> {
     let host = Host::look();
     let (config, warnings, listening) = match load(options, &host)? {
-        Some(Loaded { config, warnings, .. }) => {
+        Some(Loaded {
+            config, warnings, ..
+        }) => {
             let listening = listen::bind(&config.listen)?;
             (config, Some(warnings), listening)
         }
