@@ -19,6 +19,7 @@
 //! | [`pattern`] | names of devices with a star |
 //! | [`errno`] | the kernel's error numbers, and what each means for a retry |
 //! | [`fib`] | [`fib::Fib`], the reconciler |
+//! | [`fake`] | a kernel made up, for tests and simulations |
 //!
 //! # Rules
 //!
@@ -29,6 +30,7 @@
 
 pub mod delta;
 pub mod errno;
+pub mod fake;
 pub mod fib;
 pub mod foreign;
 pub mod kernel;
@@ -40,5 +42,5 @@ pub mod pattern;
 pub mod resolve;
 pub mod wanted;
 
-pub use fib::{Fib, FibEvent, Settings};
+pub use fib::{Cause, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus, Settings, Subject};
 pub use resolve::Resolution;

@@ -13,6 +13,7 @@ use crate::resolve::{Resolution, resolve};
 use crate::wanted::{Place, TunnelEnd};
 use bgp_core::family::{FamilyMap, FamilySet};
 use bgp_core::prefix::{IpNet, family_of};
+use bgp_core::time::Instant;
 use std::net::IpAddr;
 use std::ops::Bound;
 
@@ -79,7 +80,7 @@ impl Fib {
             match state_of(Some(asked), view) {
                 RouteState::Installed => counts.installed += 1,
                 RouteState::Waiting(cause) => {
-                    *counts.waiting.entry(cause_name(&cause)).or_default() += 1;
+                    *counts.waiting.entry(cause.name()).or_default() += 1;
                 }
                 RouteState::Invalid => counts.invalid += 1,
                 RouteState::Pending | RouteState::Stale => {}
@@ -110,6 +111,15 @@ impl Fib {
     /// Host routes of others on watched devices, with the device.
     pub fn host_routes(&self) -> impl Iterator<Item = (IpNet, &LinkName)> {
         self.hosts.iter().map(|(prefix, device)| (*prefix, device))
+    }
+
+    /// Places of ours whose key a route of another has: its protocol, if we have seen it, and since
+    /// when. In the order of places.
+    pub fn conflicts(&self) -> Vec<(Place, Option<u8>, Instant)> {
+        let conflict = |(key, (protocol, since)): (&RouteKey, &(Option<u8>, Instant))| {
+            (place_of(key), *protocol, *since)
+        };
+        self.conflicts.iter().map(conflict).collect()
     }
 
     /// The tunnel ends that are wanted.
@@ -158,19 +168,6 @@ impl Fib {
     /// [`Fib::ask_resync`], and wait for a larger one.
     pub fn last_audit(&self) -> Option<&Audit> {
         self.last_audit.as_ref()
-    }
-}
-
-fn cause_name(cause: &Cause) -> &'static str {
-    match cause {
-        Cause::FirstLook => "first-look",
-        Cause::Link(_) => "link",
-        Cause::NextHop(_) => "next-hop",
-        Cause::Network => "network",
-        Cause::Object => "object",
-        Cause::Conflict(_) => "conflict",
-        Cause::Fight => "fight",
-        Cause::Time => "time",
     }
 }
 
