@@ -20,7 +20,6 @@
 //! | `identity.rs` | the router id and the tunnel's hardware address, from what the node is called |
 //! | `policy.rs` | which prefixes may come in and go out |
 //! | `node/` | [`Node`]: what it is told, what it orders, what it has to say |
-//! | `settling.rs` | [`Settling`]: when what nobody has confirmed may go |
 //!
 //! # Invariants
 //!
@@ -36,8 +35,8 @@ mod identity;
 mod node;
 mod policy;
 mod settings;
-mod settling;
 
+pub use bgp_fib::pattern::{Pattern, PatternError};
 pub use fault::{
     BlockFault, Element, EndFault, Fault, NodeFault, PoolFault, ServiceFault, SettingsFault,
 };
@@ -49,6 +48,5 @@ pub use policy::POOLS_POLICY;
 pub use settings::{
     DEFAULT_BLOCK_SIZES, DEFAULT_STALE_TIME, DEFAULT_WORKLOAD_DEVICES, Encapsulation, End,
     MAIN_TABLE, MAX_BLOCKS, MAX_POOLS, MAX_SERVICES, MAX_STALE_TIME, NodeSettings, OtherRoutes,
-    Pattern, PatternError, Pool,
+    Pool,
 };
-pub use settling::{ABSENT, LONGEST, QUIET, Settling, Verdict};

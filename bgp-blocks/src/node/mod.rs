@@ -243,6 +243,22 @@ impl Node {
         self.look_at(prefix);
     }
 
+    /// These are all host routes that the kernel has, each with its device; what was known of
+    /// others is forgotten.
+    pub fn replace_host_routes(
+        &mut self,
+        now: Instant,
+        routes: impl IntoIterator<Item = (IpNet, LinkName)>,
+    ) {
+        let before = std::mem::take(&mut self.workloads);
+        for (prefix, device) in routes {
+            self.handle_host_route(now, prefix, &device, true);
+        }
+        for prefix in before.into_keys() {
+            self.look_at(prefix);
+        }
+    }
+
     /// A block is ours from now on.
     ///
     /// # Errors

@@ -26,6 +26,24 @@ fn a_borrowed_address_is_announced_while_its_route_is_there() {
 }
 
 #[test]
+fn what_is_not_in_a_new_list_of_all_host_routes_is_gone() {
+    let mut world = World::new(owning(&[]));
+    for address in ["10.244.9.5/32", "10.244.9.6/32"] {
+        world.workload(address, "cali1", true);
+    }
+    world.ordered();
+    let all = ["10.244.9.6/32", "10.244.9.7/32"].map(|address| (net(address), "cali1".into()));
+    world.node.replace_host_routes(world.now, all);
+    world.run();
+    let mut ordered = world.ordered();
+    ordered.sort();
+    assert_eq!(
+        ordered,
+        ["announce 10.244.9.7/32", "withdraw 10.244.9.5/32"]
+    );
+}
+
+#[test]
 fn nothing_else_is_announced() {
     let mut world = World::new(owning(&["10.244.3.64/26"]));
     world.ordered();
