@@ -1,9 +1,9 @@
 //! The rules that hold for every [`Config`] that a speaker takes.
 
 use super::{
-    Config, ConfigError, DynamicGroup, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_NAME,
-    MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault, Peer,
-    PeerFault, PeerSettings, Router, RouterFault, SettingsFault,
+    Config, ConfigError, DynamicGroup, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH,
+    MAX_NAME, MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault,
+    Peer, PeerFault, PeerSettings, Router, RouterFault, SettingsFault,
 };
 use crate::prefix::IpNet;
 use crate::types::Asn;
@@ -170,6 +170,9 @@ impl Router {
         }
         if self.restart_deferral > MAX_TIMER {
             faults.push(RouterFault::RestartDeferral(self.restart_deferral));
+        }
+        if !(1..=MAX_MULTIPATH).contains(&self.multipath) {
+            faults.push(RouterFault::Multipath(self.multipath));
         }
         let printable = self.host_name.bytes().all(|octet| octet.is_ascii_graphic());
         if self.host_name.len() > MAX_HOST_NAME || !printable {

@@ -64,6 +64,9 @@ impl Router {
             restarting: false,
             restart_deferral: DEFAULT_RESTART_DEFERRAL,
             forwarding: FamilySet::ALL,
+            install: false,
+            multipath: 1,
+            track_next_hops: false,
             host_name: String::new(),
         }
     }

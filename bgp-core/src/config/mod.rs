@@ -40,7 +40,7 @@ pub use defaults::{
     DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
 };
 pub use fault::{
-    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_NAME, MAX_PEERS,
+    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH, MAX_NAME, MAX_PEERS,
     MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault, PeerFault,
     RouterFault, SettingsFault,
 };
@@ -88,6 +88,15 @@ pub struct Router {
     /// our OPENs, until `Speaker::set_forwarding` says otherwise.
     /// All for a reflector: it is not in the way of the traffic.
     pub forwarding: FamilySet,
+    /// Whether routes are installed in a kernel: then the speaker tells of every change of a best
+    /// path and of next hops (`poll_route_change`). Off on a reflector, which pays nothing for it.
+    pub install: bool,
+    /// At most this many equal ways to a prefix are told with it: 1 to [`MAX_MULTIPATH`].
+    pub multipath: u8,
+    /// Whether a received path may be used only when we have been told that its next hop can be
+    /// reached; then the speaker says which next hops it wants to know of (`poll_next_hop`).
+    /// Otherwise a next hop is trusted until we are told that it cannot be reached.
+    pub track_next_hops: bool,
     /// Sent in the software version and FQDN capabilities, at most [`MAX_HOST_NAME`] printable
     /// ASCII characters; empty sends neither.
     pub host_name: String,

@@ -105,7 +105,8 @@ impl Paths {
         let path = Path {
             peer: new.peer,
             ineligible: new.ineligible,
-            lost: None,
+            // Until it is decided, it is as if it could not be used.
+            lost: Some(Reason::NextHopUnreachable),
             path_id: new.path_id,
             attributes: new.attributes,
             prefix: new.prefix,

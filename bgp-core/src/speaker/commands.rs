@@ -156,7 +156,7 @@ impl Speaker {
     }
 
     /// Says whether, and at which cost, a next hop can be reached. Until told otherwise every
-    /// next hop is trusted.
+    /// next hop is trusted or, with `Router::track_next_hops`, none is.
     pub fn set_next_hop(&mut self, now: Instant, address: IpAddr, reachability: Reachability) {
         self.now = now;
         self.rib.set_next_hop(address, reachability);

@@ -8,7 +8,8 @@
 //! After any `handle_*` or command, call [`Speaker::poll_output`] until it gives `None`, then
 //! [`Speaker::poll_transmit`] for every connection named by [`Output::Transmit`] whose transport
 //! takes bytes, as long as it says there is more; then sleep until [`Speaker::poll_timeout`] or
-//! the next event. Time never runs backwards: `now` of one call is not before that of the last.
+//! the next event. Where routes are installed, take [`Speaker::poll_route_change`] and
+//! [`Speaker::poll_next_hop`] whenever there is room for what they give. Time never runs backwards: `now` of one call is not before that of the last.
 //! Feed bytes that have arrived before calling `handle_timeout`, so that a peer is not declared
 //! silent while its keepalive waits to be read.
 //!
@@ -47,7 +48,7 @@ pub use questions::{MAX_PAGE, PeerView};
 pub use restart::{ABSENT, QUIET, RESTART_BIT};
 
 use crate::config::{Config, ConfigError};
-use crate::rib::{PeerSlot, Rib, RibSettings};
+use crate::rib::{NextHopInterest, PeerSlot, Rib, RibSettings, RouteChange};
 use crate::session::TimerName;
 use crate::time::{Duration, Instant};
 use crate::types::{ConnectionId, PeerId};
@@ -114,6 +115,9 @@ impl Speaker {
             router_id: router.router_id,
             cluster_id: router.cluster_id,
             client_to_client: router.client_to_client,
+            install: router.install,
+            multipath: router.multipath,
+            track_next_hops: router.track_next_hops,
             hash_seed: seed,
         });
         let settle = router.settle;
@@ -319,6 +323,24 @@ impl Speaker {
             }
             _ => false,
         }
+    }
+
+    /// What holds for a prefix now, if something else was told of it before: its best path, equal
+    /// ways to it, rivals. Only with `Router::install`. Each prefix is given once, as it is now,
+    /// however often it changed; take as many as there is room for, whenever there is.
+    pub fn poll_route_change(&mut self) -> Option<RouteChange> {
+        self.rib.poll_route_change()
+    }
+
+    /// A next hop that has come into use, or has gone out of it. Only with
+    /// `Router::track_next_hops`; answer with [`Speaker::set_next_hop`].
+    pub fn poll_next_hop(&mut self) -> Option<NextHopInterest> {
+        self.rib.poll_next_hop()
+    }
+
+    /// Whether [`Speaker::poll_route_change`] or [`Speaker::poll_next_hop`] has something to say.
+    pub fn has_route_news(&self) -> bool {
+        self.rib.has_route_changes() || self.rib.has_next_hop_news()
     }
 
     /// When to call [`Speaker::handle_timeout`], and what for. A time in the past means "now".

@@ -25,7 +25,7 @@ mod mark;
 
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
-use crate::config::{DaemonConfig, Loaded, Report};
+use crate::config::{DaemonConfig, Kind, Loaded, Report};
 use crate::host::{Host, everywhere};
 use crate::log;
 use bgp_core::config::DEFAULT_PORT;
@@ -109,7 +109,7 @@ fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
     let loaded = options
         .config
         .as_deref()
-        .map(|path| DaemonConfig::load(path, host));
+        .map(|path| DaemonConfig::load(path, Kind::Reflector, host));
     loaded
         .transpose()
         .map_err(|error| format!("the configuration is refused\n\n{error}"))
