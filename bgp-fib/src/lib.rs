@@ -29,6 +29,8 @@
 //! - The pure part has no socket, clock, thread or random source; it knows nothing of BGP.
 
 pub mod delta;
+#[cfg(feature = "edge")]
+pub mod edge;
 pub mod errno;
 pub mod fake;
 pub mod fib;
@@ -42,5 +44,7 @@ pub mod pattern;
 pub mod resolve;
 pub mod wanted;
 
+#[cfg(feature = "edge")]
+pub use edge::{Events, Gone, Handle, Sockets, spawn};
 pub use fib::{Cause, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus, Settings, Subject};
 pub use resolve::Resolution;

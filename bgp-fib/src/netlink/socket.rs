@@ -13,6 +13,8 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Octets that the monitor socket holds until they are read: some 15,000 notifications.
 const MONITOR_BUFFER: libc::c_int = 16 * 1024 * 1024;
@@ -104,6 +106,22 @@ impl Socket {
         // valid `sockaddr_nl`.
         check(unsafe { libc::getsockname(self.as_raw_fd(), pointer, &raw mut length) })?;
         Ok(address.nl_pid)
+    }
+
+    /// Lets the runtime tell when there is something to read.
+    ///
+    /// # Errors
+    ///
+    /// The runtime does not take it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, or in one without I/O.
+    pub(crate) fn register(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: a `Socket` owns its descriptor, never changes it, and closes it only when it is
+        // dropped itself; nobody else can close it.
+        let registered = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        Ok(registered?)
     }
 
     /// Our port, which the kernel's notifications of our doings bear.
