@@ -46,5 +46,8 @@ pub mod wanted;
 
 #[cfg(feature = "edge")]
 pub use edge::{Events, Gone, Handle, Sockets, spawn};
-pub use fib::{Cause, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus, Settings, Subject};
+pub use fib::{
+    Audit, Cause, Counts, Difference, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus,
+    Settings, Subject,
+};
 pub use resolve::Resolution;

@@ -10,7 +10,7 @@ use bgp_core::prefix::IpNet;
 use bgp_core::time::Instant;
 use bgp_core::types::Asn;
 use bgp_fib::wanted::Place;
-use bgp_fib::{Cause, Fib, MAX_PAGE, Resolution, RouteState, RouteStatus};
+use bgp_fib::{Cause, Fib, MAX_PAGE, Resolution, RouteStatus};
 use std::net::IpAddr;
 
 /// What the answers say that does not change.

@@ -1,7 +1,7 @@
 //! What an operator changes: blocks and peers.
 //!
-//! A change is carried out as a whole or not at all. Blocks are tried on a copy of the rules;
-//! peers that were added are removed again when a later one is refused.
+//! A change is carried out as a whole or not at all: blocks are tried on a copy of the rules, and
+//! what concerns peers was checked when the configuration was read.
 //!
 //! # Make before break
 //!
@@ -11,9 +11,9 @@
 //! stay, and every [`REMINDER`] a warning says so.
 
 use super::{Conductor, Lost};
-use crate::admin::node::Change;
+use crate::config::Change;
+use crate::run::change_peers;
 use bgp_core::complaint::Complaint;
-use bgp_core::config::Peer;
 use bgp_core::session::Stop;
 use bgp_core::speaker::Speaker;
 use bgp_core::time::Instant;
@@ -46,6 +46,7 @@ impl Conductor {
             remove_blocks,
             add_peers,
             remove_peers,
+            update_peers,
         } = change;
         let removed = remove_blocks.iter();
         let removed = removed.filter_map(|block| node.remove_block(now, *block).err());
@@ -57,12 +58,20 @@ impl Conductor {
             return Ok(Err(faults));
         }
         let names: Vec<String> = add_peers.iter().map(|peer| peer.name.clone()).collect();
-        for peer in &add_peers {
-            self.hearing.add(&peer.name, peer.settings.keep_when_silent);
+        for peer in add_peers.iter().chain(&update_peers) {
+            self.hearing
+                .expect(&peer.name, peer.settings.keep_when_silent);
         }
-        let add = move |speaker: &mut Speaker, now| add_all(speaker, now, add_peers);
-        if let Err(complaint) = self.engine.ask(add).await? {
-            return Ok(Err(vec![complaint]));
+        let peers = Change {
+            add_peers,
+            update_peers,
+            ..Change::default()
+        };
+        let told = self
+            .engine
+            .ask(move |speaker, now| change_peers(speaker, now, peers));
+        if let Err(complaints) = told.await? {
+            return Ok(Err(complaints));
         }
         self.node = node;
         self.leave(names, remove_peers, now).await?;
@@ -108,6 +117,10 @@ impl Conductor {
             }
         }
         if let Some(leaving) = self.leaving.take() {
+            leaving
+                .old
+                .iter()
+                .for_each(|name| self.hearing.forget(name));
             let remove = move |speaker: &mut Speaker, now| {
                 for name in &leaving.old {
                     // It may have been removed by another order meanwhile.
@@ -143,22 +156,4 @@ fn are_heard(speaker: &mut Speaker, now: Instant, names: &[String]) -> bool {
         peer.is_some_and(|peer| peer.negotiated.is_some())
     };
     names.iter().all(is_up) && speaker.heard().owing == 0
-}
-
-fn add_all(speaker: &mut Speaker, now: Instant, peers: Vec<Peer>) -> Result<(), Complaint> {
-    let mut added: Vec<String> = Vec::new();
-    for peer in peers {
-        let name = peer.name.clone();
-        match speaker.add_peer(now, peer) {
-            Ok(_) => added.push(name),
-            Err(error) => {
-                for name in &added {
-                    // It has just been added.
-                    let _ = speaker.remove_peer(now, name, Stop::PeerDeconfigured);
-                }
-                return Err(error.complaint());
-            }
-        }
-    }
-    Ok(())
 }

@@ -94,11 +94,20 @@ impl Hearing {
         !self.complete
     }
 
-    /// A peer has been added.
-    pub(super) fn add(&mut self, name: &str, is_reflector: bool) {
+    /// A peer has been added, or has become another one.
+    pub(super) fn expect(&mut self, name: &str, is_reflector: bool) {
         if is_reflector {
             self.reflectors.insert(name.to_owned());
+        } else {
+            self.forget(name);
         }
+        self.news = true;
+    }
+
+    /// A peer has been removed.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.reflectors.remove(name);
+        self.up.remove(name);
         self.news = true;
     }
 

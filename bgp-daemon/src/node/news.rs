@@ -116,7 +116,11 @@ impl Conductor {
                 .into_iter()
                 .map(|address| (address, cost(&fib.resolution(address))))
                 .collect();
-            (next_hops, fib.host_routes())
+            let hosts = fib.host_routes();
+            let hosts: Vec<_> = hosts
+                .map(|(prefix, device)| (prefix, device.clone()))
+                .collect();
+            (next_hops, hosts)
         };
         let (next_hops, hosts) = self.kernel.ask(look).await?;
         costs.extend(next_hops);

@@ -97,7 +97,7 @@ pub async fn start(parts: Parts) -> Result<Started, String> {
         .map(|peer| peer.name.clone())
         .collect();
     let now = clock.now();
-    let mut node = Node::new(now, node.settings).map_err(|faults| {
+    let mut node = Node::new(node.settings).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("\n")
     })?;

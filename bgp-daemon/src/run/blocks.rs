@@ -51,7 +51,9 @@ pub(super) struct BlockStore {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It could not be read.
-    #[error("cannot read {file}: {error}; mend that, or remove the file to have the blocks of the configuration alone")]
+    #[error(
+        "cannot read {file}: {error}; mend that, or remove the file to have the blocks of the configuration alone"
+    )]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -59,7 +61,9 @@ pub enum StoreError {
         error: io::Error,
     },
     /// It makes no sense.
-    #[error("{file}: {error}; correct it, or remove it to have the blocks of the configuration alone")]
+    #[error(
+        "{file}: {error}; correct it, or remove it to have the blocks of the configuration alone"
+    )]
     Nonsense {
         /// The file.
         file: PathBuf,
@@ -184,7 +188,10 @@ fn parse(file: &Path, text: &str) -> Result<Saved, StoreError> {
     };
     let saved: Saved = serde_json::from_str(text).map_err(|error| nonsense(error.to_string()))?;
     if saved.version != VERSION {
-        let error = format!("is of version {}, and this program writes {VERSION}", saved.version);
+        let error = format!(
+            "is of version {}, and this program writes {VERSION}",
+            saved.version
+        );
         return Err(nonsense(error));
     }
     Ok(saved)
@@ -215,7 +222,11 @@ mod tests {
     fn what_is_changed_outlives_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("node/state");
-        let (a, b, c) = (net("10.0.0.0/26"), net("10.0.0.64/26"), net("10.0.0.128/26"));
+        let (a, b, c) = (
+            net("10.0.0.0/26"),
+            net("10.0.0.64/26"),
+            net("10.0.0.128/26"),
+        );
         let mut store = BlockStore::open(&state).unwrap();
         assert_eq!(store.blocks(&[a, b]), [a, b]);
         store.add(c, &[a, b]).unwrap();

@@ -19,9 +19,13 @@
 //! - The first line that is printed says who we are, where we listen and whom we accept.
 //! - What the engine does never waits for a log line or an admin client.
 
+pub mod blocks;
 mod events;
 mod listen;
 mod mark;
+mod supervisor;
+
+pub(crate) use supervisor::change_peers;
 
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};

@@ -78,7 +78,9 @@ impl Supervisor {
         if let Target::Node(_, store) = &self.target {
             // What orders have done already.
             change.add_blocks.retain(|block| !store.is_added(*block));
-            change.remove_blocks.retain(|block| !store.is_removed(*block));
+            change
+                .remove_blocks
+                .retain(|block| !store.is_removed(*block));
         }
         self.apply(change).await?;
         let mut warnings: Vec<String> = loaded.warnings.lines().collect();
@@ -207,10 +209,7 @@ fn complained(complaints: &[Complaint]) -> Problem {
         .iter()
         .map(|one| format!("{}; allowed: {}", one.found, one.allowed));
     let advice = complaints.first().map(|one| one.advice.as_str());
-    refused(
-        found.collect::<Vec<_>>().join("; "),
-        advice.unwrap_or(KEPT),
-    )
+    refused(found.collect::<Vec<_>>().join("; "), advice.unwrap_or(KEPT))
 }
 
 fn blocks_of(config: &DaemonConfig) -> Vec<IpNet> {
