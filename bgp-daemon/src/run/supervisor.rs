@@ -78,7 +78,9 @@ impl Supervisor {
         if let Target::Node(_, store) = &self.target {
             // What orders have done already.
             change.add_blocks.retain(|block| !store.is_added(*block));
-            change.remove_blocks.retain(|block| !store.is_removed(*block));
+            change
+                .remove_blocks
+                .retain(|block| !store.is_removed(*block));
         }
         self.apply(change).await?;
         let mut warnings: Vec<String> = loaded.warnings.lines().collect();
@@ -116,6 +118,9 @@ impl Supervisor {
 
     async fn add_block(&mut self, block: IpNet) -> Outcome<String> {
         let configured = blocks_of(&self.running);
+        let Target::Node(..) = &self.target else {
+            return Err(no_node());
+        };
         let change = Change {
             add_blocks: vec![block],
             ..Change::default()
@@ -142,10 +147,17 @@ impl Supervisor {
             remove_blocks: vec![block],
             ..Change::default()
         };
-        self.apply(change).await?;
+        let applied = self.apply(change).await;
         let Target::Node(_, store) = &mut self.target else {
             return Err(no_node());
         };
+        if applied.is_err() && store.is_added(block) {
+            // It was added once and does not fit any more.
+            let forgotten = store.remove(block, &configured);
+            forgotten.map_err(|error| refused(error.to_string(), NOT_DONE))?;
+            return Ok(format!("block {block} was not in use, and is forgotten"));
+        }
+        applied?;
         if let Err(error) = store.remove(block, &configured) {
             let undo = Change {
                 add_blocks: vec![block],
@@ -207,10 +219,7 @@ fn complained(complaints: &[Complaint]) -> Problem {
         .iter()
         .map(|one| format!("{}; allowed: {}", one.found, one.allowed));
     let advice = complaints.first().map(|one| one.advice.as_str());
-    refused(
-        found.collect::<Vec<_>>().join("; "),
-        advice.unwrap_or(KEPT),
-    )
+    refused(found.collect::<Vec<_>>().join("; "), advice.unwrap_or(KEPT))
 }
 
 fn blocks_of(config: &DaemonConfig) -> Vec<IpNet> {
