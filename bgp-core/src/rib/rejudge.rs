@@ -36,11 +36,13 @@ impl Rib {
 }
 
 impl Table {
-    /// Judges all paths to `prefix` as if they had just been received.
-    pub(super) fn rejudge(&mut self, shared: &mut Shared, prefix: PrefixId) {
+    /// Judges all paths to `prefix` as if they had just been received; says whether that made a
+    /// difference.
+    pub(super) fn rejudge(&mut self, shared: &mut Shared, prefix: PrefixId) -> bool {
         let Some(net) = self.routes.prefixes.get(prefix) else {
-            return;
+            return false;
         };
+        let mut differs = false;
         let paths: SmallVec<[_; 4]> = self
             .routes
             .paths
@@ -58,12 +60,16 @@ impl Table {
             if judged == path.ineligible {
                 continue;
             }
+            differs = true;
+            shared.count_next_hop(&path, false);
             self.routes.paths.set_ineligible(index, judged);
+            shared.count_next_hop(self.routes.paths.get(index), true);
             if let Some(of_peer) = shared.peers.table_mut(path.peer, self.family) {
                 let change = i32::from(judged.is_some()) - i32::from(path.ineligible.is_some());
                 of_peer.ineligible = of_peer.ineligible.saturating_add_signed(change);
             }
         }
+        differs
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Table {
     pub(super) dissolving: Vec<(Group, usize)>,
     /// What whoever installs routes has to be told; `None` where nobody does.
     pub(super) changes: Option<Changes>,
-    /// The sweep after a change of a next hop, of a policy, or of who is there.
+    /// The walk that decides everything again.
     sweep: Sweep,
     /// Until that walk is over, it judges paths by their peers' import policies again.
     pub(super) rejudging: bool,
@@ -598,10 +598,12 @@ impl Table {
             *budget -= 1;
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
-            if self.rejudging {
-                self.rejudge(shared, prefix);
-            }
+            let rejudged = self.rejudging && self.rejudge(shared, prefix);
             self.decide(shared, prefix, Cause::Sweep);
+            if rejudged {
+                // What may be used no more is not seen by the decision.
+                self.note_change(shared, prefix, true);
+            }
         }
     }
 

@@ -252,3 +252,38 @@ fn peers_come_and_go() {
         assert_eq!(at(&mut net, 1).peer_counts(), (1, 1), "as a dynamic one");
     }
 }
+
+/// Who installs routes hears of what a policy takes away, a rival of the best path included.
+#[test]
+fn a_new_import_policy_is_told_to_who_installs_routes() {
+    let mut config = Config::new(router(1))
+        .with_peer(client("two", 2))
+        .with_peer(client("three", 3));
+    config.router.install = true;
+    let mut net = Net::new(config);
+    for host in [2, 3] {
+        net.start(host, node(host));
+        net.originate(host, "10.244.9.0/26");
+    }
+    net.run(SECOND * 10);
+    let news = |net: &mut Net| -> Vec<(Option<std::net::IpAddr>, usize)> {
+        let speaker = at(net, 1);
+        let changes = std::iter::from_fn(|| speaker.poll_route_change());
+        let changes = changes.map(|change| {
+            let from = change.best.map(|best| best.origin.peer_address);
+            (from, change.rivals.len())
+        });
+        changes.collect()
+    };
+    assert_eq!(news(&mut net), [(Some(address(2)), 1)]);
+    change(&mut net, "three", 3, |settings| {
+        settings.import = all_but("10.244.9.0/26");
+    });
+    net.run(SECOND);
+    assert_eq!(news(&mut net), [(Some(address(2)), 0)]);
+    change(&mut net, "two", 2, |settings| {
+        settings.import = all_but("10.244.9.0/26");
+    });
+    net.run(SECOND);
+    assert_eq!(news(&mut net), [(None, 0)]);
+}

@@ -26,6 +26,8 @@ mod listen;
 mod mark;
 mod supervisor;
 
+pub(crate) use supervisor::change_peers;
+
 use crate::admin::directives::Superior;
 use crate::admin::node::NodeControl;
 use crate::admin::socket::{AdminSocket, SocketFile};
