@@ -40,7 +40,6 @@
 
 mod convert;
 pub mod directives;
-pub mod kernel;
 pub mod node;
 mod node_questions;
 pub mod node_view;

@@ -21,7 +21,6 @@ use super::node_view::{Audit, BlockLine, Conflict, KernelRoute, NextHopLine, Nod
 pub use crate::config::Change;
 use bgp_core::complaint::Complaint;
 use bgp_core::prefix::IpNet;
-use bgp_fib::kernel::RouteKey;
 use bgp_fib::wanted::Place;
 use std::net::IpAddr;
 use tokio::sync::{mpsc, oneshot};
@@ -41,7 +40,7 @@ pub enum Request {
     /// Our blocks in the order of prefixes; there are at most `bgp_blocks::MAX_BLOCKS`.
     Blocks(Reply<Vec<BlockLine>>),
     /// Routes that we want, or still have, in the kernel.
-    KernelRoutes(Part<RouteKey>, Reply<Found<KernelRoute, RouteKey>>),
+    KernelRoutes(Part<Place>, Reply<Found<KernelRoute, Place>>),
     /// Blocks and kernel routes that somebody else claims too.
     Conflicts(Part<Place>, Reply<Found<Conflict, Place>>),
     /// Next hops that any route uses, in the order of addresses.

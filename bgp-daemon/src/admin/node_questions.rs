@@ -13,7 +13,6 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bgp_fib::kernel::RouteKey;
 use bgp_fib::wanted::Place;
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -137,22 +136,6 @@ impl Cursor for Place {
     }
 }
 
-impl Cursor for RouteKey {
-    fn write(&self) -> String {
-        format!("{}.{}.{}", self.table, self.metric, self.prefix)
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let (table, rest) = text.split_once('.')?;
-        let (metric, prefix) = rest.split_once('.')?;
-        Some(Self {
-            table: table.parse().ok()?,
-            prefix: prefix.parse().ok()?,
-            metric: metric.parse().ok()?,
-        })
-    }
-}
-
 fn read_cursor<C: Cursor>(text: &str) -> Result<C, Failure> {
     C::read(text).ok_or_else(|| {
         let error = format!("{text:?} is no cursor of this list");
@@ -178,25 +161,12 @@ mod tests {
     #[test]
     fn cursors_are_read_as_they_are_written() {
         let prefix = "2001:db8::/64".parse().unwrap();
-        let key = RouteKey {
-            table: 254,
-            prefix,
-            metric: 1_024,
-        };
-        assert_eq!(RouteKey::read(&key.write()), Some(key));
         let place = Place { table: 100, prefix };
         assert_eq!(Place::read(&place.write()), Some(place));
         let address: IpAddr = "fe80::1".parse().unwrap();
         assert_eq!(IpAddr::read(&address.write()), Some(address));
-        for wrong in [
-            "",
-            "254",
-            "254.x",
-            "254.1.x",
-            "x.1.10.0.0.0/8",
-            "254.-1.10.0.0.0/8",
-        ] {
-            assert_eq!(RouteKey::read(wrong), None, "{wrong}");
+        for wrong in ["", "254", "254.x", "x.10.0.0.0/8", "-1.10.0.0.0/8"] {
+            assert_eq!(Place::read(wrong), None, "{wrong}");
         }
     }
 }

@@ -94,8 +94,8 @@ pub struct KernelRoute {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// `installed`; `pending`, on its way; `waiting` for a device or a gateway; `refused` by the
-    /// kernel; `conflict`, another's route holds its place; `invalid`, never asked for; `stale`,
-    /// left by a predecessor and not asked for yet; `leaving`.
+    /// kernel or by us; `conflict`, another's route holds its place; `stale`, left by a
+    /// predecessor and not asked for yet; `leaving`.
     pub state: String,
     /// How long it has been wanted, in seconds; absent where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

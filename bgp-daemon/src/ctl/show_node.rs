@@ -139,7 +139,7 @@ fn prefix_of(route: &KernelRoute) -> String {
 fn state(route: &KernelRoute) -> Cell {
     let colour = match route.state.as_str() {
         "installed" => Color::Green,
-        "refused" | "conflict" | "invalid" => Color::Red,
+        "refused" | "conflict" => Color::Red,
         _ => Color::Yellow,
     };
     Cell::new(&route.state).fg(colour)

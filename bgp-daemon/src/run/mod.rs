@@ -25,6 +25,7 @@ mod events;
 mod listen;
 mod mark;
 mod supervisor;
+mod watch;
 
 pub(crate) use supervisor::change_peers;
 
@@ -32,13 +33,13 @@ use crate::admin::directives::Superior;
 use crate::admin::node::NodeControl;
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
-use crate::config::{DaemonConfig, Kind, Loaded, Report};
+use crate::config::{DaemonConfig, Kind, Loaded, NodeConfig, Report};
 use crate::host::{Host, everywhere};
 use crate::log;
-use bgp_core::config::DEFAULT_PORT;
-use bgp_core::session::Stop;
+use crate::node::{self, Conducting};
+use bgp_core::config::{Config, DEFAULT_PORT};
 use bgp_core::speaker::Speaker;
-use bgp_io::{Clock, Events, Handle};
+use bgp_io::{Clock, Events, Handle, Listener};
 use blocks::BlockStore;
 use mark::RestartMark;
 use std::hash::{BuildHasher, RandomState};
@@ -48,11 +49,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use supervisor::{Supervisor, Target};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use watch::{Running, Signals};
 
-/// How often the restart mark is brought up to date.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long admin clients may take to read their last answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -143,7 +142,7 @@ struct Prepared {
     host: Host,
     file: Option<PathBuf>,
     store: Option<BlockStore>,
-    listeners: Vec<bgp_io::Listener>,
+    listeners: Vec<Listener>,
     socket: AdminSocket,
     mark: RestartMark,
     facts: Facts,
@@ -292,12 +291,6 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
         facts,
     } = prepared;
     let mut speaker_config = config.speaker.clone();
-    let mut node_config = config.node.clone();
-    if let Some((node, store)) = node_config.as_mut().zip(store.as_ref()) {
-        for refused in store.overlay(&mut node.settings) {
-            tracing::error!("{refused}");
-        }
-    }
     let restart_time = speaker_config.router.restart_time;
     speaker_config.router.restarting = mark.take(restart_time);
     if speaker_config.router.restarting {
@@ -310,26 +303,20 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
     let (listener, socket_file) = socket
         .listen()
         .map_err(|error| format!("cannot listen on the admin socket: {error}"))?;
-    let clock = Clock::start();
-    let seed = RandomState::new().hash_one(std::process::id());
-    let speaker = Speaker::new(speaker_config, clock.now(), seed);
-    let speaker = speaker.map_err(|error| error.to_string())?;
-    let started = bgp_io::spawn(speaker, clock, listeners);
-    let (handle, events) = started.map_err(|error| format!("cannot start the engine: {error}"))?;
+    let running = config.clone();
+    let Engine {
+        handle,
+        events,
+        target,
+        node,
+    } = start_engine(speaker_config, config.node.zip(store), listeners).await?;
     let (stop, stopped) = mpsc::channel(1);
     let (superior, orders) = Superior::new();
-    let (target, node) = match store {
-        None => (Target::Engine(handle.asker()), None),
-        Some(store) => {
-            let (control, _requests) = NodeControl::new();
-            (Target::Node(control.clone(), store), Some(control))
-        }
-    };
     let supervisor = Supervisor {
         kind,
         host,
         file,
-        running: config,
+        running,
         target,
     };
     tokio::spawn(supervisor.run(orders));
@@ -339,115 +326,76 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
         facts: Arc::new(facts),
         stop,
         superior: superior.clone(),
-        node,
+        node: node.as_ref().map(|(control, _)| control.clone()),
     };
     let (end, ended) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(listener, api, async move {
         let _ = ended.await;
     }));
-    let outcome = watch(handle, events, signals, stopped, &superior, &mut mark).await;
+    let running = Running {
+        engine: handle,
+        events,
+        node,
+        signals,
+        stopped,
+        superior,
+        mark,
+    };
+    let outcome = running.watch().await;
     let _ = end.send(());
     let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
     remove(socket_file);
     outcome
 }
 
+/// The engine, and whom changes of the configuration are told.
+struct Engine {
+    handle: Handle,
+    events: Events,
+    target: Target,
+    node: Option<(NodeControl, Conducting)>,
+}
+
+async fn start_engine(
+    config: Config,
+    node: Option<(NodeConfig, BlockStore)>,
+    listeners: Vec<Listener>,
+) -> Result<Engine, String> {
+    let clock = Clock::start();
+    let seed = RandomState::new().hash_one(std::process::id());
+    let Some((mut node, store)) = node else {
+        let speaker = Speaker::new(config, clock.now(), seed);
+        let speaker = speaker.map_err(|error| error.to_string())?;
+        let started = bgp_io::spawn(speaker, clock, listeners);
+        let (handle, events) =
+            started.map_err(|error| format!("cannot start the engine: {error}"))?;
+        return Ok(Engine {
+            target: Target::Engine(handle.asker()),
+            handle,
+            events,
+            node: None,
+        });
+    };
+    for refused in store.overlay(&mut node.settings) {
+        tracing::error!("{refused}");
+    }
+    let parts = node::Parts {
+        speaker: config,
+        node,
+        clock,
+        seed,
+        listeners,
+    };
+    let started = node::start(parts).await?;
+    Ok(Engine {
+        handle: started.engine,
+        events: started.events,
+        target: Target::Node(started.control.clone(), store),
+        node: Some((started.control, started.conducting)),
+    })
+}
+
 /// Takes the admin socket away last, so that who asks meanwhile is answered.
 fn remove(file: SocketFile) {
     drop(file);
-}
-
-/// Stays until somebody wants an end, then ends all sessions in the way that was asked for.
-async fn watch(
-    handle: Handle,
-    events: Events,
-    mut signals: Signals,
-    mut stopped: mpsc::Receiver<Stop>,
-    superior: &Superior,
-    mark: &mut RestartMark,
-) -> Result<(), String> {
-    let mut logged = tokio::spawn(events::log(events));
-    let Signals { end, hang_up } = &mut signals;
-    let mut keep = tokio::time::interval(MARK_INTERVAL);
-    let how = loop {
-        tokio::select! {
-            name = end.next() => {
-                tracing::info!("{name}: ending");
-                break Stop::Silent;
-            }
-            Some(how) = stopped.recv() => break how,
-            _ = hang_up.recv() => {
-                if !superior.reload_soon() {
-                    tracing::warn!("SIGHUP: too many orders wait already; send it again");
-                }
-            }
-            _ = keep.tick() => {
-                mark_if_kept(&handle, mark).await;
-            }
-            _ = &mut logged => return Err("the engine ended by itself; see the log".to_owned()),
-        }
-    };
-    match how {
-        Stop::Silent => {
-            let kept_by = mark_if_kept(&handle, mark).await;
-            tracing::info!(kept_by, "closing all sessions without a word");
-        }
-        Stop::AdministrativeShutdown(_)
-        | Stop::AdministrativeReset(_)
-        | Stop::PeerDeconfigured
-        | Stop::OtherConfigurationChange => {
-            mark.clear();
-            tracing::info!("draining: all peers are told that we go");
-        }
-    }
-    tokio::select! {
-        () = handle.shutdown(how) => {
-            tracing::info!("ended");
-            Ok(())
-        }
-        name = signals.end.next() => Err(format!("{name} again: ended at once")),
-    }
-}
-
-/// Marks that peers would keep our routes if we were gone now, and says how many.
-async fn mark_if_kept(handle: &Handle, mark: &mut RestartMark) -> usize {
-    let kept_by = handle.ask(|speaker, _| speaker.kept_by()).await;
-    let kept_by = kept_by.unwrap_or_default();
-    if kept_by > 0 {
-        mark.set();
-    }
-    kept_by
-}
-
-/// The signals that we know.
-struct Signals {
-    end: EndSignals,
-    hang_up: Signal,
-}
-
-/// Those that ask for an end.
-struct EndSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            end: EndSignals {
-                terminate: signal(SignalKind::terminate())?,
-                interrupt: signal(SignalKind::interrupt())?,
-            },
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
-impl EndSignals {
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }
