@@ -20,6 +20,7 @@
 //! | [`pattern`] | names of devices with a star |
 //! | [`errno`] | the kernel's error numbers, and what each means for a retry |
 //! | [`fib`] | [`fib::Fib`], the reconciler |
+//! | [`fake`] | a kernel made up, for tests and simulations |
 //!
 //! # Rules
 //!
@@ -32,6 +33,7 @@ pub mod delta;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod errno;
+pub mod fake;
 pub mod fib;
 pub mod foreign;
 pub mod kernel;
@@ -44,6 +46,9 @@ pub mod resolve;
 pub mod wanted;
 
 #[cfg(feature = "edge")]
-pub use edge::spawn;
-pub use fib::{Fib, FibEvent, Settings};
+pub use edge::{Asker, Events, Gone, Handle, Sockets, spawn};
+pub use fib::{
+    Audit, Cause, Counts, Difference, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus,
+    Settings, Subject,
+};
 pub use resolve::Resolution;
