@@ -1,14 +1,9 @@
 //! What the kernel says by itself.
 
 use super::Stats;
-<<<<<<< HEAD
 use crate::kernel::{NeighbourKey, Notice, RouteKey};
 use crate::netlink::{Inbox, Messages, Received, Socket, notice};
 use std::collections::HashMap;
-=======
-use crate::kernel::Notice;
-use crate::netlink::{Inbox, Message, Messages, Received, Socket, notice};
->>>>>>> main
 use std::io;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -16,33 +11,20 @@ use tokio::io::unix::AsyncFd;
 /// At most so many times a turn are notifications read, 32 at a time; the rest in the next turn.
 const MAX_READS_PER_TURN: usize = 8;
 
-<<<<<<< HEAD
 /// At most so many notices are held until everything is read. With one more they are told at
 /// once; then one that is history may be told as news, and costs a needless request or a
 /// comparison of everything.
 const MAX_HELD: usize = 16 * 1024;
 
-=======
->>>>>>> main
 /// The socket that hears of every change.
 pub(super) struct Monitor {
     socket: AsyncFd<Socket>,
     inbox: Inbox,
-<<<<<<< HEAD
     held: Held,
 }
 
 /// What happened on the monitor.
 #[derive(PartialEq, Eq, Debug)]
-=======
-    /// The port of the socket for requests.
-    ours: u32,
-    /// Whether our own doings must be heard of: see the room's text.
-    echoes_matter: bool,
-}
-
-/// What happened on the monitor.
->>>>>>> main
 pub(super) enum Heard {
     Notice(Notice),
     /// Something was lost.
@@ -54,12 +36,7 @@ impl Monitor {
         Ok(Self {
             socket: socket.register()?,
             inbox: Inbox::new(32),
-<<<<<<< HEAD
             held: Held::new(ours),
-=======
-            ours,
-            echoes_matter: false,
->>>>>>> main
         })
     }
 
@@ -80,7 +57,6 @@ impl Monitor {
                 .socket
                 .try_io(Interest::READABLE, |socket| socket.receive(inbox));
             match received {
-<<<<<<< HEAD
                 Ok(()) => {
                     for datagram in self.inbox.datagrams() {
                         self.held.take(datagram, stats);
@@ -88,17 +64,11 @@ impl Monitor {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.held.tell(&mut tell);
-=======
-                Ok(()) => self.sort(stats, &mut tell),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.echoes_matter = false;
->>>>>>> main
                     return true;
                 }
                 // ENOBUFS; and whatever else it may be, what we know may be wrong now.
                 Err(error) => {
                     tracing::debug!(%error, "notifications of the kernel were lost");
-<<<<<<< HEAD
                     self.held.lose(stats);
                 }
             }
@@ -177,43 +147,10 @@ impl Held {
                 None => {
                     stats.notices += 1;
                     self.heard.push(Heard::Notice(notice));
-=======
-                    stats.overruns += 1;
-                    tell(Heard::Overrun);
-                }
-            }
-        }
-        false
-    }
-
-    fn sort(&mut self, stats: &mut Stats, tell: &mut impl FnMut(Heard)) {
-        for datagram in self.inbox.datagrams() {
-            let Received::Whole(octets) = datagram else {
-                stats.overruns += 1;
-                tell(Heard::Overrun);
-                continue;
-            };
-            for message in Messages::new(octets) {
-                let Ok(message) = message else {
-                    stats.overruns += 1;
-                    tell(Heard::Overrun);
-                    continue;
-                };
-                let echo = is_echo(&message, self.ours);
-                if echo && !self.echoes_matter {
-                    stats.echoes += 1;
-                    continue;
-                }
-                if let Some(notice) = notice(&message) {
-                    self.echoes_matter |= !echo;
-                    stats.notices += 1;
-                    tell(Heard::Notice(notice));
->>>>>>> main
                 }
             }
         }
     }
-<<<<<<< HEAD
 
     fn lose(&mut self, stats: &mut Stats) {
         stats.overruns += 1;
@@ -356,12 +293,4 @@ mod tests {
         assert_eq!(told(&mut held), [Heard::Overrun, Heard::Overrun]);
         assert_eq!(stats.overruns, 2);
     }
-=======
-}
-
-/// Whether a request of ours is the cause. What the kernel does in its wake to other things, such
-/// as the routes of a nexthop object that was deleted, is not told in the answer.
-fn is_echo(message: &Message<'_>, ours: u32) -> bool {
-    message.port == ours && message.is_about_route()
->>>>>>> main
 }
