@@ -9,6 +9,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`kernel`] | the words between the reconciler and the kernel: plain values |
+//! | `netlink` | requests to octets, octets to notices, and sockets (feature `edge`) |
 //! | [`wanted`] | what the owner wants: routes, neighbours and forwarding entries, by device name |
 //! | [`delta`] | desired, actual, and the work between them, for any kind of thing |
 //! | [`links`] | the kernel's devices and addresses as we know them |
@@ -18,6 +19,7 @@
 //! | [`pattern`] | names of devices with a star |
 //! | [`errno`] | the kernel's error numbers, and what each means for a retry |
 //! | [`fib`] | [`fib::Fib`], the reconciler |
+//! | [`fake`] | a kernel made up, for tests and simulations |
 //!
 //! # Rules
 //!
@@ -27,15 +29,25 @@
 //! - The pure part has no socket, clock, thread or random source; it knows nothing of BGP.
 
 pub mod delta;
+#[cfg(feature = "edge")]
+pub mod edge;
 pub mod errno;
+pub mod fake;
 pub mod fib;
 pub mod foreign;
 pub mod kernel;
 pub mod links;
 pub mod marks;
+#[cfg(feature = "edge")]
+pub mod netlink;
 pub mod pattern;
 pub mod resolve;
 pub mod wanted;
 
-pub use fib::{Fib, FibEvent, Settings};
+#[cfg(feature = "edge")]
+pub use edge::{Events, Gone, Handle, Sockets, spawn};
+pub use fib::{
+    Audit, Cause, Counts, Difference, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus,
+    Settings, Subject,
+};
 pub use resolve::Resolution;

@@ -14,6 +14,7 @@ use crate::kernel::{Hop, Link, LinkIndex, LinkName, Target};
 use crate::links::Links;
 use bgp_core::prefix::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 /// The table in which next hops are looked up: `main`.
@@ -46,6 +47,24 @@ pub enum Resolution {
     /// Nowhere: no route, a route that drops, a device that is down, or the address is this host's
     /// own.
     Unreachable,
+}
+
+impl fmt::Display for Resolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let no_carrier = |carrier: &bool| if *carrier { "" } else { " (no carrier)" };
+        match self {
+            Self::Connected { device, carrier } => {
+                write!(f, "dev {device}{}", no_carrier(carrier))
+            }
+            Self::Via {
+                gateway,
+                device,
+                carrier,
+                ..
+            } => write!(f, "via {gateway} dev {device}{}", no_carrier(carrier)),
+            Self::Unreachable => f.write_str("no route"),
+        }
+    }
 }
 
 /// A resolution with what a route needs of it.

@@ -136,8 +136,8 @@ pub struct Fib {
     /// How many wanted hops name each device.
     devices: BTreeMap<LinkName, usize>,
     dirty: Dirty,
-    /// Conflicts that were told, with the other's protocol.
-    conflicts: BTreeMap<RouteKey, Option<u8>>,
+    /// Conflicts that were told, with the other's protocol and since when.
+    conflicts: BTreeMap<RouteKey, (Option<u8>, Instant)>,
     tally: Tally,
     last_audit: Option<Audit>,
     /// So many routes of ours had drifted when a dump of this round found it.
@@ -245,6 +245,17 @@ impl Fib {
             self.fights.forget(&key);
             self.conflict_over(&key);
         }
+    }
+
+    /// Nothing is wanted any more: every route of ours goes, leftovers of a former life and of
+    /// adopted predecessors included, and every tunnel end.
+    pub fn remove_all(&mut self) {
+        let places: Vec<Place> = self.wanted.keys().map(place_of).collect();
+        for place in places {
+            self.remove(place);
+        }
+        self.tunnels.remove_all(&self.links);
+        self.sweep(FamilySet::ALL);
     }
 
     /// Leftovers in `families` that nobody has asked for may go now.

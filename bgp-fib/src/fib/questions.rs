@@ -5,14 +5,14 @@ use super::{
     Asked, Audit, Cause, Counts, Fib, MAX_PAGE, Page, Reason, RouteState, RouteStatus, place_of,
 };
 use crate::delta::{Standing, View};
-use crate::errno;
 use crate::fib::way::Way;
-use crate::kernel::{KernelError, LinkName, Route, RouteKey};
+use crate::kernel::{LinkName, Route, RouteKey};
 use crate::links::Links;
 use crate::resolve::{Resolution, resolve};
 use crate::wanted::{Place, TunnelEnd};
 use bgp_core::family::{FamilyMap, FamilySet};
 use bgp_core::prefix::{IpNet, family_of};
+use bgp_core::time::Instant;
 use std::net::IpAddr;
 use std::ops::Bound;
 
@@ -79,7 +79,7 @@ impl Fib {
             match state_of(Some(asked), view) {
                 RouteState::Installed => counts.installed += 1,
                 RouteState::Waiting(cause) => {
-                    *counts.waiting.entry(cause_name(&cause)).or_default() += 1;
+                    *counts.waiting.entry(cause.name()).or_default() += 1;
                 }
                 RouteState::Invalid => counts.invalid += 1,
                 RouteState::Pending | RouteState::Stale => {}
@@ -110,6 +110,15 @@ impl Fib {
     /// Host routes of others on watched devices, with the device.
     pub fn host_routes(&self) -> impl Iterator<Item = (IpNet, &LinkName)> {
         self.hosts.iter().map(|(prefix, device)| (*prefix, device))
+    }
+
+    /// Places of ours whose key a route of another has: its protocol, if we have seen it, and since
+    /// when. In the order of places.
+    pub fn conflicts(&self) -> Vec<(Place, Option<u8>, Instant)> {
+        let conflict = |(key, (protocol, since)): (&RouteKey, &(Option<u8>, Instant))| {
+            (place_of(key), *protocol, *since)
+        };
+        self.conflicts.iter().map(conflict).collect()
     }
 
     /// The tunnel ends that are wanted.
@@ -161,19 +170,6 @@ impl Fib {
     }
 }
 
-fn cause_name(cause: &Cause) -> &'static str {
-    match cause {
-        Cause::FirstLook => "first-look",
-        Cause::Link(_) => "link",
-        Cause::NextHop(_) => "next-hop",
-        Cause::Network => "network",
-        Cause::Object => "object",
-        Cause::Conflict(_) => "conflict",
-        Cause::Fight => "fight",
-        Cause::Time => "time",
-    }
-}
-
 fn state_of(asked: Option<&Asked>, view: Option<View<'_, Way, Reason>>) -> RouteState {
     let cause = |view: &View<'_, Way, Reason>| {
         view.trouble
@@ -205,7 +201,7 @@ fn status_of(
         (Some(Hold::Invalid(why)), _) => Some((*why).to_owned()),
         (Some(Hold::Cause(cause)), _) => Some(cause.to_string()),
         (None, Some(trouble)) => Some(match &trouble.cause.error {
-            Some(error) => error_text(error),
+            Some(error) => error.to_string(),
             None => trouble.cause.cause.to_string(),
         }),
         (None, None) => None,
@@ -218,15 +214,5 @@ fn status_of(
         since: asked.map(|asked| asked.since),
         error,
         tries: trouble.map_or(0, |trouble| trouble.tries),
-    }
-}
-
-/// The kernel's own words where it has some, else ours for the number.
-fn error_text(error: &KernelError) -> String {
-    let words = errno::words(error.errno);
-    match (error.text.is_empty(), words.is_empty()) {
-        (false, _) => format!("{} (error {})", error.text, error.errno),
-        (true, false) => format!("{words} (error {})", error.errno),
-        (true, true) => format!("error {}", error.errno),
     }
 }

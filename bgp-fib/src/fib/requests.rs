@@ -237,8 +237,10 @@ impl Fib {
     }
 
     pub(crate) fn tell_conflict(&mut self, key: &RouteKey, protocol: Option<u8>) {
-        if self.conflicts.get(key) != Some(&protocol) {
-            self.conflicts.insert(*key, protocol);
+        let known = self.conflicts.get(key).copied();
+        if known.is_none_or(|(known, _)| known != protocol) {
+            let since = known.map_or(self.now, |(_, since)| since);
+            self.conflicts.insert(*key, (protocol, since));
             self.events.push(FibEvent::Conflict {
                 place: place_of(key),
                 protocol,

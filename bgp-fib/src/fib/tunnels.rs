@@ -76,6 +76,12 @@ impl Tunnels {
         }
     }
 
+    pub(crate) fn remove_all(&mut self, links: &Links) {
+        for name in std::mem::take(&mut self.wanted).keys() {
+            self.lower(name, links);
+        }
+    }
+
     /// Devices have changed.
     pub(crate) fn refresh(&mut self, links: &Links) {
         let names: Vec<Name> = self.wanted.keys().cloned().collect();

@@ -140,6 +140,22 @@ pub enum Cause {
     Time,
 }
 
+impl Cause {
+    /// One word for it, as in [`Counts::waiting`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::FirstLook => "first-look",
+            Self::Link(_) => "link",
+            Self::NextHop(_) => "next-hop",
+            Self::Network => "network",
+            Self::Object => "object",
+            Self::Conflict(_) => "conflict",
+            Self::Fight => "fight",
+            Self::Time => "time",
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -226,7 +242,7 @@ pub struct Counts {
     pub in_flight: usize,
     /// Leftovers that nobody asked for yet.
     pub stale: usize,
-    /// Wanted routes that wait, by what they wait for.
+    /// Wanted routes that wait, by what they wait for ([`Cause::name`]).
     pub waiting: BTreeMap<&'static str, usize>,
     /// Routes that are refused by us.
     pub invalid: usize,
