@@ -21,6 +21,7 @@ use super::node_view::{Audit, BlockLine, Conflict, KernelRoute, NextHopLine, Nod
 pub use crate::config::Change;
 use bgp_core::complaint::Complaint;
 use bgp_core::prefix::IpNet;
+use bgp_fib::kernel::RouteKey;
 use bgp_fib::wanted::Place;
 use std::net::IpAddr;
 use tokio::sync::{mpsc, oneshot};
@@ -28,8 +29,6 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that wait for the conductor: one per admin connection, and one for a reload. What
 /// comes when so many wait, waits in its own connection.
 pub const MAX_WAITING: usize = super::socket::MAX_CONNECTIONS + 1;
-/// Differences that an audit names. Further ones are counted.
-pub const MAX_DIFFERENCES: usize = 1_000;
 
 /// Where an answer goes. Nobody may be waiting for it any more.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -42,13 +41,13 @@ pub enum Request {
     /// Our blocks in the order of prefixes; there are at most `bgp_blocks::MAX_BLOCKS`.
     Blocks(Reply<Vec<BlockLine>>),
     /// Routes that we want, or still have, in the kernel.
-    KernelRoutes(Part<Place>, Reply<Found<KernelRoute, Place>>),
+    KernelRoutes(Part<RouteKey>, Reply<Found<KernelRoute, RouteKey>>),
     /// Blocks and kernel routes that somebody else claims too.
     Conflicts(Part<Place>, Reply<Found<Conflict, Place>>),
     /// Next hops that any route uses, in the order of addresses.
     NextHops(Part<IpAddr>, Reply<Found<NextHopLine, IpAddr>>),
     /// Read the kernel's tables anew and compare them with what is wanted. Answered when it is
-    /// done; at most [`MAX_DIFFERENCES`] differences are named.
+    /// done; at most [`bgp_fib::MAX_DIFFERENCES`] differences are named.
     Audit(Reply<Audit>),
     /// Remove every route, neighbour and forwarding entry of ours from the kernel and keep it so
     /// until the process ends; the answer is how many routes there were.

@@ -4,7 +4,8 @@
 //! Options ─▶ configuration ─▶ listeners, admin socket ─▶ Speaker ─▶ bgp_io::spawn
 //!                                                                       │
 //!      signals, orders ─▶ watch ─▶ shutdown      events ─▶ log ◀────────┤
-//!                                                admin API ◀────────────┘
+//!                                                admin API ◀────────────┤
+//!      SIGHUP, orders ─▶ supervisor: reloads, blocks ───────────────────▶┘
 //! ```
 //!
 //! # How it ends
@@ -27,6 +28,8 @@ mod supervisor;
 
 pub(crate) use supervisor::change_peers;
 
+use crate::admin::directives::Superior;
+use crate::admin::node::NodeControl;
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
 use crate::config::{DaemonConfig, Kind, Loaded, Report};
@@ -36,13 +39,15 @@ use bgp_core::config::DEFAULT_PORT;
 use bgp_core::session::Stop;
 use bgp_core::speaker::Speaker;
 use bgp_io::{Clock, Events, Handle};
+use blocks::BlockStore;
 use mark::RestartMark;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use supervisor::{Supervisor, Target};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -56,12 +61,17 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The name of the program.
     pub program: &'static str,
+    /// What it is.
+    pub kind: Kind,
     /// The configuration file; without one the built-in default runs.
     pub config: Option<PathBuf>,
     /// Only print the effective configuration.
     pub check: bool,
     /// Where the admin socket goes; without it one of the usual places.
     pub admin_socket: Option<PathBuf>,
+    /// Where a node keeps what outlives it; without it [`blocks::DEFAULT_STATE`]. A reflector
+    /// keeps nothing.
+    pub state: Option<PathBuf>,
     /// What log lines look like.
     pub log_format: log::Format,
     /// Least level of log lines; without it `RUST_LOG` decides.
@@ -111,11 +121,15 @@ fn check(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot write the configuration: {error}"))
 }
 
+/// The configuration of the file; `None` where none is named and there is a built-in one.
 fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
+    if options.config.is_none() && options.kind == Kind::Node {
+        return Err("which node is this? name its configuration with --config FILE".to_owned());
+    }
     let loaded = options
         .config
         .as_deref()
-        .map(|path| DaemonConfig::load(path, Kind::Reflector, host));
+        .map(|path| DaemonConfig::load(path, options.kind, host));
     loaded
         .transpose()
         .map_err(|error| format!("the configuration is refused\n\n{error}"))
@@ -124,6 +138,11 @@ fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
 /// Everything that is ready before the runtime starts.
 struct Prepared {
     config: DaemonConfig,
+    /// What the supervisor starts with.
+    kind: Kind,
+    host: Host,
+    file: Option<PathBuf>,
+    store: Option<BlockStore>,
     listeners: Vec<bgp_io::Listener>,
     socket: AdminSocket,
     mark: RestartMark,
@@ -143,6 +162,14 @@ fn start(options: &Options) -> Result<(), String> {
             let listening = listen::choose()?;
             let config = DaemonConfig::built_in(&host, listening.addresses());
             (config, None, listening)
+        }
+    };
+    let store = match options.kind {
+        Kind::Reflector => None,
+        Kind::Node => {
+            let folder = options.state.as_deref();
+            let folder = folder.unwrap_or(Path::new(blocks::DEFAULT_STATE));
+            Some(BlockStore::open(folder).map_err(|error| error.to_string())?)
         }
     };
     let socket = AdminSocket::bind(options.program, options.admin_socket.as_deref())
@@ -169,6 +196,10 @@ fn start(options: &Options) -> Result<(), String> {
     let prepared = Prepared {
         mark: RestartMark::beside(socket.path()),
         config,
+        kind: options.kind,
+        host,
+        file: options.config.clone(),
+        store,
         listeners: listening.listeners,
         socket,
         facts,
@@ -251,12 +282,22 @@ fn first_line(
 async fn serve(prepared: Prepared) -> Result<(), String> {
     let Prepared {
         config,
+        kind,
+        host,
+        file,
+        store,
         listeners,
         socket,
         mut mark,
         facts,
     } = prepared;
-    let mut speaker_config = config.speaker;
+    let mut speaker_config = config.speaker.clone();
+    let mut node_config = config.node.clone();
+    if let Some((node, store)) = node_config.as_mut().zip(store.as_ref()) {
+        for refused in store.overlay(&mut node.settings) {
+            tracing::error!("{refused}");
+        }
+    }
     let restart_time = speaker_config.router.restart_time;
     speaker_config.router.restarting = mark.take(restart_time);
     if speaker_config.router.restarting {
@@ -266,7 +307,7 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
     }
     listen::raise_descriptor_limit(&speaker_config);
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let (listener, file) = socket
+    let (listener, socket_file) = socket
         .listen()
         .map_err(|error| format!("cannot listen on the admin socket: {error}"))?;
     let clock = Clock::start();
@@ -276,20 +317,38 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
     let started = bgp_io::spawn(speaker, clock, listeners);
     let (handle, events) = started.map_err(|error| format!("cannot start the engine: {error}"))?;
     let (stop, stopped) = mpsc::channel(1);
+    let (superior, orders) = Superior::new();
+    let (target, node) = match store {
+        None => (Target::Engine(handle.asker()), None),
+        Some(store) => {
+            let (control, _requests) = NodeControl::new();
+            (Target::Node(control.clone(), store), Some(control))
+        }
+    };
+    let supervisor = Supervisor {
+        kind,
+        host,
+        file,
+        running: config,
+        target,
+    };
+    tokio::spawn(supervisor.run(orders));
     let api = Api {
         engine: handle.asker(),
         stats: handle.watch_stats(),
         facts: Arc::new(facts),
         stop,
+        superior: superior.clone(),
+        node,
     };
     let (end, ended) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(listener, api, async move {
         let _ = ended.await;
     }));
-    let outcome = watch(handle, events, signals, stopped, &mut mark).await;
+    let outcome = watch(handle, events, signals, stopped, &superior, &mut mark).await;
     let _ = end.send(());
     let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
-    remove(file);
+    remove(socket_file);
     outcome
 }
 
@@ -304,6 +363,7 @@ async fn watch(
     events: Events,
     mut signals: Signals,
     mut stopped: mpsc::Receiver<Stop>,
+    superior: &Superior,
     mark: &mut RestartMark,
 ) -> Result<(), String> {
     let mut logged = tokio::spawn(events::log(events));
@@ -316,10 +376,11 @@ async fn watch(
                 break Stop::Silent;
             }
             Some(how) = stopped.recv() => break how,
-            _ = hang_up.recv() => tracing::warn!(
-                "SIGHUP: this version does not reload its configuration; to apply a new one, test \
-                 it with --check and restart"
-            ),
+            _ = hang_up.recv() => {
+                if !superior.reload_soon() {
+                    tracing::warn!("SIGHUP: too many orders wait already; send it again");
+                }
+            }
             _ = keep.tick() => {
                 mark_if_kept(&handle, mark).await;
             }
