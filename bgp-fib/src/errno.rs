@@ -2,6 +2,7 @@
 //! means for the request that met it.
 
 use crate::kernel::KernelError;
+use std::fmt;
 
 /// Operation not permitted: no CAP_NET_ADMIN.
 pub const EPERM: i32 = 1;
@@ -94,6 +95,17 @@ pub fn words(errno: i32) -> &'static str {
         ENOBUFS => "no buffer space",
         EHOSTUNREACH => "no way to the gateway",
         _ => "",
+    }
+}
+
+impl fmt::Display for KernelError {
+    /// The kernel's own words where it has some, else ours for the number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.text.is_empty(), words(self.errno)) {
+            (false, _) => write!(f, "{} (error {})", self.text, self.errno),
+            (true, "") => write!(f, "error {}", self.errno),
+            (true, words) => write!(f, "{words} (error {})", self.errno),
+        }
     }
 }
 

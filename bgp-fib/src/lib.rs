@@ -9,6 +9,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`kernel`] | the words between the reconciler and the kernel: plain values |
+//! | `netlink` | requests to octets, octets to notices, and sockets (feature `edge`) |
 //! | [`wanted`] | what the owner wants: routes, neighbours and forwarding entries, by device name |
 //! | [`delta`] | desired, actual, and the work between them, for any kind of thing |
 //! | [`links`] | the kernel's devices and addresses as we know them |
@@ -28,6 +29,8 @@
 //! - The pure part has no socket, clock, thread or random source; it knows nothing of BGP.
 
 pub mod delta;
+#[cfg(feature = "edge")]
+pub mod edge;
 pub mod errno;
 pub mod fake;
 pub mod fib;
@@ -35,9 +38,16 @@ pub mod foreign;
 pub mod kernel;
 pub mod links;
 pub mod marks;
+#[cfg(feature = "edge")]
+pub mod netlink;
 pub mod pattern;
 pub mod resolve;
 pub mod wanted;
 
-pub use fib::{Cause, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus, Settings, Subject};
+#[cfg(feature = "edge")]
+pub use edge::{Events, Gone, Handle, Sockets, spawn};
+pub use fib::{
+    Audit, Cause, Counts, Difference, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus,
+    Settings, Subject,
+};
 pub use resolve::Resolution;

@@ -5,9 +5,8 @@ use super::{
     Asked, Audit, Cause, Counts, Fib, MAX_PAGE, Page, Reason, RouteState, RouteStatus, place_of,
 };
 use crate::delta::{Standing, View};
-use crate::errno;
 use crate::fib::way::Way;
-use crate::kernel::{KernelError, LinkName, Route, RouteKey};
+use crate::kernel::{LinkName, Route, RouteKey};
 use crate::links::Links;
 use crate::resolve::{Resolution, resolve};
 use crate::wanted::{Place, TunnelEnd};
@@ -205,7 +204,7 @@ fn status_of(
         (Some(Hold::Invalid(why)), _) => Some((*why).to_owned()),
         (Some(Hold::Cause(cause)), _) => Some(cause.to_string()),
         (None, Some(trouble)) => Some(match &trouble.cause.error {
-            Some(error) => error_text(error),
+            Some(error) => error.to_string(),
             None => trouble.cause.cause.to_string(),
         }),
         (None, None) => None,
@@ -218,15 +217,5 @@ fn status_of(
         since: asked.map(|asked| asked.since),
         error,
         tries: trouble.map_or(0, |trouble| trouble.tries),
-    }
-}
-
-/// The kernel's own words where it has some, else ours for the number.
-fn error_text(error: &KernelError) -> String {
-    let words = errno::words(error.errno);
-    match (error.text.is_empty(), words.is_empty()) {
-        (false, _) => format!("{} (error {})", error.text, error.errno),
-        (true, false) => format!("{words} (error {})", error.errno),
-        (true, true) => format!("error {}", error.errno),
     }
 }
