@@ -25,6 +25,7 @@
 //!
 //! Files, TOML, sockets, and what the host looks like.
 
+mod change;
 mod check;
 mod defaults;
 mod fault;
@@ -33,6 +34,7 @@ use crate::family::FamilySet;
 use crate::policy::Policy;
 use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
+pub use change::Disruption;
 pub use defaults::{
     DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_PORT,
     DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,

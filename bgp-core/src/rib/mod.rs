@@ -30,7 +30,8 @@
 //! # How to call it
 //!
 //! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::peer_down`],
-//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::originate`], [`Rib::withdraw`]. None of them sends anything.
+//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::set_settings`], [`Rib::originate`],
+//!   [`Rib::withdraw`]. None of them sends anything.
 //! - Then: [`Rib::work`] with a budget until it says that there is no more, in slices between
 //!   other things; and, when [`Rib::unsettled`], [`Rib::settle`] as soon as the burst is over.
 //! - Then: for each slot that [`Rib::poll_ready`] gives, [`Rib::transmit`] whenever its transport
@@ -69,6 +70,7 @@ mod peers;
 mod prefixes;
 mod readers;
 mod reading;
+mod rejudge;
 mod table;
 mod update;
 mod views;

@@ -42,12 +42,14 @@ pub(super) struct Table {
     pub(super) rival_groups: usize,
     /// What whoever installs routes has to be told; `None` where nobody does.
     pub(super) changes: Option<Changes>,
-    /// The sweep after a change of a next hop, or of who is there.
+    /// The walk that decides everything again.
     sweep: Sweep,
+    /// Until that walk is over, it judges paths by their peers' import policies again.
+    pub(super) rejudging: bool,
 }
 
-/// A walk over all prefixes that decides each again, because a next hop has changed or a session
-/// whose paths are kept has gone. It goes in a
+/// A walk over all prefixes that decides each again, because a next hop or a policy has changed or
+/// a session whose paths are kept has gone. It goes in a
 /// circle, and a change meanwhile makes it go once round from where it is: many changes cannot
 /// starve the end of the table.
 #[derive(Default)]
@@ -189,6 +191,7 @@ impl Table {
             rival_groups: 0,
             changes: settings.install.then(Changes::default),
             sweep: Sweep::default(),
+            rejudging: false,
         }
     }
 
@@ -533,7 +536,10 @@ impl Table {
     pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         loop {
             let end = match self.sweep.phase {
-                Phase::Idle => return false,
+                Phase::Idle => {
+                    self.rejudging = false;
+                    return false;
+                }
                 Phase::ToEnd => self.routes.prefixes.len(),
                 Phase::FromStart => self.sweep.until,
             };
@@ -550,7 +556,12 @@ impl Table {
             *budget -= 1;
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
+            let rejudged = self.rejudging && self.rejudge(shared, prefix);
             self.decide(shared, prefix, Cause::Sweep);
+            if rejudged {
+                // What may be used no more is not seen by the decision.
+                self.note_change(shared, prefix, true);
+            }
         }
     }
 

@@ -191,7 +191,8 @@ impl DownReason {
     /// (RFC 4724 §4.2): its connection broke, or, when both sides said so with the N bit
     /// (`notification`), the session ended in a NOTIFICATION that is no hard reset (RFC 8538 §4).
     /// Of a peer that has fallen silent nothing is known, its kernel included: its routes are kept
-    /// only `when_silent` says so.
+    /// only where `when_silent` says so. What we end ourselves and begin again is kept as the
+    /// peer keeps ours.
     pub fn keeps_routes(&self, notification: bool, when_silent: bool) -> bool {
         match self {
             Self::ConnectionClosed | Self::PeerRestarted => true,
@@ -202,8 +203,8 @@ impl DownReason {
             Self::NotificationReceived(received) => {
                 notification && received.error != NotificationError::Cease(Cease::HardReset)
             }
-            Self::Stopped(_)
-            | Self::Reset(_)
+            Self::Stopped(stop) => notification && stop.comes_back(),
+            Self::Reset(_)
             | Self::Collision
             | Self::Superseded
             | Self::ConnectFailed

@@ -405,6 +405,20 @@ impl Session {
         self.settings.forwarding = families;
     }
 
+    /// Changes the pause between attempts to connect.
+    pub fn set_connect_retry(&mut self, span: Duration) {
+        self.settings.connect_retry = span;
+    }
+
+    /// Takes other settings and forgets the failures with those before. A session that has a
+    /// connection goes on with what was said on it: stop it first.
+    pub fn reconfigure(&mut self, settings: SessionSettings) {
+        self.settings = settings;
+        self.backoff = Backoff::default();
+        self.redial = None;
+        self.offer = Offer::Full;
+    }
+
     // Polls.
 
     /// The next event; call until there is none.

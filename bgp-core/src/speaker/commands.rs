@@ -1,6 +1,7 @@
 //! What an operator or an embedder may order.
 
 use super::{AdminState, Speaker};
+use crate::config::ConfigError;
 use crate::family::{Family, FamilySet};
 use crate::prefix::IpNet;
 use crate::rib::Reachability;
@@ -27,6 +28,12 @@ pub enum CommandError {
         /// The capability that is missing.
         what: &'static str,
     },
+    /// It was accepted by prefix: its group is configured, it is not.
+    #[error("{0} is a dynamic neighbour: its group is configured, it is not")]
+    Dynamic(String),
+    /// The change would make an invalid configuration.
+    #[error("{0}")]
+    Invalid(ConfigError),
 }
 
 impl Speaker {

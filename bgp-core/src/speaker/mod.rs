@@ -37,6 +37,7 @@ mod output;
 mod peers;
 mod questions;
 mod restart;
+mod roster;
 mod turn;
 
 pub use commands::CommandError;

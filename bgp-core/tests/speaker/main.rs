@@ -4,5 +4,6 @@
 
 mod net;
 mod restart;
+mod roster;
 mod silence;
 mod whole;

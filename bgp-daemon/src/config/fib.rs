@@ -4,6 +4,7 @@ use super::node_value::{Number, StaleTime};
 use super::section::{Places, Reader, Section};
 use bgp_blocks::{NodeSettings, OtherRoutes};
 use bgp_core::complaint::Complaint;
+use bgp_core::config::Router;
 use std::time::Duration;
 
 /// Route protocol number of our routes: in 200 to 250, which no known daemon uses.
@@ -33,14 +34,13 @@ pub struct FibConfig {
     /// Whether routes lead to nexthop objects, so that a dead gateway moves all its routes at
     /// once.
     pub next_hop_objects: bool,
-    /// At most so many equal ways to one prefix: 1 to 16.
-    pub multipath: u8,
 }
 
-/// Reads the section into what it says, and into what it says about `settings`.
+/// Reads the section into what it says, and into what it says about `settings` and `router`.
 pub(super) fn read(
     root: &mut Section<'_, '_>,
     settings: &mut NodeSettings,
+    router: &mut Router,
     reader: &mut Reader<'_>,
 ) -> (FibConfig, Places) {
     let mut fib = FibConfig {
@@ -49,8 +49,10 @@ pub(super) fn read(
         adopt: Vec::new(),
         resync: DEFAULT_RESYNC,
         next_hop_objects: false,
-        multipath: DEFAULT_MULTIPATH,
     };
+    router.install = true;
+    router.track_next_hops = true;
+    router.multipath = DEFAULT_MULTIPATH;
     let section = root.value("fib");
     let section = section.and_then(|value| Section::open("[fib]", value, reader));
     let Some(mut section) = section else {
@@ -81,7 +83,7 @@ pub(super) fn read(
     fib.next_hop_objects = objects.unwrap_or(fib.next_hop_objects);
     let ways = section.take::<Number<1, 16>>("multipath", reader);
     let ways = ways.and_then(|Number(ways)| u8::try_from(ways).ok());
-    set(&mut fib.multipath, ways);
+    set(&mut router.multipath, ways);
     let stale = section.take("stale-time", reader);
     settings.stale_time = stale.map_or(settings.stale_time, |StaleTime(time)| time);
     let others: Option<OtherRoutes> = section.take("other-routes", reader);

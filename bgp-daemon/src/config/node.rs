@@ -222,6 +222,9 @@ fn read_parts(
     for mut section in root.tables("block", "[[block]]", reader) {
         let advice = "write prefix = \"10.244.17.64/26\", or which block it is";
         let block: Option<IpNet> = section.require("prefix", advice, reader);
+        if let Some(block) = block {
+            section.rename(format!("block {block}"));
+        }
         let at = section.finish(reader);
         if let Some(block) = block {
             settings.blocks.push(block);

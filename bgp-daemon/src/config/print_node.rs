@@ -5,7 +5,7 @@ use super::print::{key, list, quoted};
 use super::value::format_duration;
 use super::{DaemonConfig, FibConfig, NodeConfig};
 use bgp_blocks::{End, NodeSettings, Pool};
-use bgp_core::config::PeerSettings;
+use bgp_core::config::{PeerSettings, Router};
 use std::fmt;
 
 pub(super) fn node(
@@ -34,7 +34,7 @@ pub(super) fn node(
         key(f, "prefix", quoted(block))?;
     }
     settings.ends.iter().try_for_each(|one| end(f, one))?;
-    fib(f, &node.fib, settings)
+    fib(f, &node.fib, settings, router)
 }
 
 /// What a peer is to a node: the engine knows internal peers alone, of which those that are not
@@ -66,7 +66,12 @@ fn end(f: &mut fmt::Formatter<'_>, end: &End) -> fmt::Result {
     key(f, "mac", quoted(format_mac(end.mac)))
 }
 
-fn fib(f: &mut fmt::Formatter<'_>, fib: &FibConfig, settings: &NodeSettings) -> fmt::Result {
+fn fib(
+    f: &mut fmt::Formatter<'_>,
+    fib: &FibConfig,
+    settings: &NodeSettings,
+    router: &Router,
+) -> fmt::Result {
     writeln!(f, "\n[fib]")?;
     key(f, "protocol", fib.protocol)?;
     key(f, "metric", fib.metric)?;
@@ -75,7 +80,7 @@ fn fib(f: &mut fmt::Formatter<'_>, fib: &FibConfig, settings: &NodeSettings) -> 
     key(f, "table", settings.table)?;
     key(f, "resync", quoted(format_duration(fib.resync)))?;
     key(f, "next-hop-objects", fib.next_hop_objects)?;
-    key(f, "multipath", fib.multipath)?;
+    key(f, "multipath", router.multipath)?;
     key(
         f,
         "stale-time",

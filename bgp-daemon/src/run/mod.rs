@@ -19,9 +19,13 @@
 //! - The first line that is printed says who we are, where we listen and whom we accept.
 //! - What the engine does never waits for a log line or an admin client.
 
+pub mod blocks;
 mod events;
 mod listen;
 mod mark;
+mod supervisor;
+
+pub(crate) use supervisor::change_peers;
 
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
@@ -86,7 +90,9 @@ pub fn run(options: &Options) -> ExitCode {
 fn check(options: &Options) -> Result<(), String> {
     let host = Host::look();
     let (config, warnings) = match load(options, &host)? {
-        Some(Loaded { config, warnings }) => (config, warnings.to_string()),
+        Some(Loaded {
+            config, warnings, ..
+        }) => (config, warnings.to_string()),
         None => {
             // What is in use now, perhaps by ourselves, says nothing against a configuration.
             let addresses = match listen::choose() {
@@ -127,7 +133,9 @@ struct Prepared {
 fn start(options: &Options) -> Result<(), String> {
     let host = Host::look();
     let (config, warnings, listening) = match load(options, &host)? {
-        Some(Loaded { config, warnings }) => {
+        Some(Loaded {
+            config, warnings, ..
+        }) => {
             let listening = listen::bind(&config.listen)?;
             (config, Some(warnings), listening)
         }
