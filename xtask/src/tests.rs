@@ -80,9 +80,6 @@ pub(crate) fn namespaces(filter: Option<&str>) -> Outcome {
 
 /// `cargo xtask lab`.
 pub(crate) fn cluster(arguments: &[String]) -> Outcome {
-    if is_root() {
-        packages::install()?;
-    }
     let mut build = cargo(&["build", "--release", "--bins"]);
     build.args(CLUSTER.iter().flat_map(|name| ["-p", name]));
     run(build)?;

@@ -5,8 +5,8 @@
 use bgp_core::family::Family;
 use bgp_lab::cluster::plan::Encapsulation;
 use bgp_lab::cluster::state::State;
-use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, folder, show, speaker};
-use bgp_lab::{Error, Result, reflector};
+use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, chaos, folder, show, speaker};
+use bgp_lab::{Error, Result, check, reflector};
 use clap::{Parser, Subcommand};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, Signal, killpg};
@@ -47,7 +47,7 @@ struct Up {
     #[arg(long, default_value_t = Encapsulation::CrossSubnet)]
     encapsulation: Encapsulation,
     /// How many nodes.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, default_value_if("chaos", "true", "6"))]
     nodes: u8,
     /// The nodes' speakers; with more than one, nodes take them in turn.
     #[arg(long, value_delimiter = ',', default_value = "bird")]
@@ -64,6 +64,12 @@ struct Up {
     /// Ends after the pings; exit code 1 when one was lost.
     #[arg(long)]
     once: bool,
+    /// Scripted failures under steady pings, then the end; exit code 1 when a bound was missed.
+    #[arg(long)]
+    chaos: bool,
+    /// Only these failures.
+    #[arg(long, value_delimiter = ',', requires = "chaos")]
+    only: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -203,6 +209,10 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
     }
     let state = State::of(&cluster).write()?;
     cleaner.add_path(state.path());
+    let enough = !up.chaos || up.nodes >= chaos::MIN_NODES;
+    check(enough, || {
+        format!("the failures need {} nodes", chaos::MIN_NODES)
+    })?;
     cluster.wait_established(START_LIMIT)?;
     say("all sessions are Established");
     cluster.wait_routes(START_LIMIT)?;
@@ -210,6 +220,15 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
     println!("\n{}", show::blocks(&mut cluster)?);
     println!("\n{}", show::routes(&cluster)?);
     let good = matrices(&cluster, &mut say)?;
+    if up.chaos {
+        let (table, kept) = chaos::run(&mut cluster, &up.only, &mut say)?;
+        println!("\n{table}");
+        return Ok(if good && kept {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
     if up.once {
         return Ok(if good {
             ExitCode::SUCCESS

@@ -21,6 +21,7 @@
 //! | [`speaker`] | the nodes' speakers behind one trait |
 //! | [`router`] | the top-of-rack router |
 //! | [`show`] | tables for people |
+//! | [`chaos`] | scripted failures and what they cost |
 //! | [`state`] | how another process finds a running cluster |
 //!
 //! # Invariants
@@ -31,6 +32,7 @@
 //!   else between nodes is the work of the speaker.
 //! - Nothing outlives the [`Cluster`]: no name, no process, no file.
 
+pub mod chaos;
 pub mod kernel;
 pub mod plan;
 pub mod probe;

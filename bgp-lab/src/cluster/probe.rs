@@ -235,12 +235,13 @@ impl Streams {
         })
     }
 
-    /// What happened to packets sent from `from` to `until`. Ask [`PATIENCE`] after `until`, when
-    /// all answers have had their time.
-    pub fn figures(&self, from: Instant, until: Instant) -> Figures {
+    /// What happened to packets of the streams that `only` picks, sent from `from` to `until`. Ask
+    /// [`PATIENCE`] after `until`, when all answers have had their time.
+    pub fn figures(&self, from: Instant, until: Instant, only: impl Fn(&Path) -> bool) -> Figures {
         let shots = self.shots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut figures = Figures::default();
-        for (path, shots) in self.paths.iter().zip(shots.iter()) {
+        let streams = self.paths.iter().zip(shots.iter());
+        for (path, shots) in streams.filter(|(path, _)| only(path)) {
             figures.add(path, shots, from, until);
         }
         figures
@@ -357,7 +358,7 @@ pub fn wait_quiet(streams: &Streams, quiet: Duration, limit: Duration) -> Result
         let Some(until) = Instant::now().checked_sub(ROUND) else {
             continue;
         };
-        let figures = streams.figures(until.checked_sub(quiet).unwrap_or(until), until);
+        let figures = streams.figures(until.checked_sub(quiet).unwrap_or(until), until, |_| true);
         if figures.lost == 0 && figures.sent > 0 && started.elapsed() > quiet {
             return Ok(());
         }
