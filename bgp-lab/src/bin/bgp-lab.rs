@@ -195,6 +195,8 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
         speakers: up.speaker.clone(),
         reflectors: (!up.mesh).then_some(reflectors),
         mesh: up.mesh,
+        // In the failures nothing may find its way past a node that has lost its routes.
+        router: !up.chaos || up.encapsulation == Encapsulation::None,
         families: if up.only_ipv4 {
             vec![Family::Ipv4Unicast]
         } else {

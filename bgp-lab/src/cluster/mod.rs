@@ -87,6 +87,9 @@ pub struct Settings {
     pub reflectors: Option<reflector::Make>,
     /// Whether every node speaks with every other.
     pub mesh: bool,
+    /// Whether the router speaks with the nodes. Without, it knows the two subnets alone, and a
+    /// packet that a node cannot route is lost there instead of finding its way all the same.
+    pub router: bool,
     /// Which families.
     pub families: Vec<Family>,
 }
@@ -109,6 +112,10 @@ impl Settings {
         check(self.mesh || self.reflectors.is_some(), || {
             "without reflectors the nodes need a mesh".to_owned()
         })?;
+        check(
+            self.router || self.encapsulation != Encapsulation::None,
+            || "without tunnels the router must know the blocks".to_owned(),
+        )?;
         for make in &self.speakers {
             if let Some(why) = make.objection(self.encapsulation) {
                 return Err(Error::Check(why.to_owned()));
@@ -213,11 +220,13 @@ impl Cluster {
         cluster.add_reflectors(say)?;
         cluster.add_nodes(say)?;
         cluster.add_workloads(say)?;
-        let dir = cluster.folder("tor")?;
-        let families = &cluster.settings.families;
-        let router = Router::start(cluster.fabric.router(), families, &dir)?;
-        say(&format!("the router runs {}", router.brand().word()));
-        cluster.router = Some(router);
+        if cluster.settings.router {
+            let dir = cluster.folder("tor")?;
+            let families = &cluster.settings.families;
+            let router = Router::start(cluster.fabric.router(), families, &dir)?;
+            say(&format!("the router runs {}", router.brand().word()));
+            cluster.router = Some(router);
+        }
         for node in &mut cluster.nodes {
             node.speaker.start()?;
         }
@@ -325,11 +334,13 @@ impl Cluster {
                 kind: PeerKind::Node,
             }));
         }
-        peers.push(Peer {
-            name: "tor".to_owned(),
-            site: Site::router(node.site().rack),
-            kind: PeerKind::Router,
-        });
+        if self.settings.router {
+            peers.push(Peer {
+                name: "tor".to_owned(),
+                site: Site::router(node.site().rack),
+                kind: PeerKind::Router,
+            });
+        }
         Terms {
             node,
             families: families.clone(),
@@ -454,7 +465,7 @@ impl Cluster {
         Ok(missing)
     }
 
-    /// Every pair of workloads, and the router to every workload.
+    /// Every pair of workloads, and the router to every workload if it knows them.
     pub fn matrix_paths(&self, family: Family) -> Vec<(&Namespace, PingPath)> {
         let mut paths = Vec::new();
         for to in &self.workloads {
@@ -463,6 +474,9 @@ impl Cluster {
                 if from.number != to.number {
                     paths.push(self.path(from, address, &to.number.name(), family));
                 }
+            }
+            if self.router.is_none() {
+                continue;
             }
             let tor = PingPath {
                 name: format!("tor to {}", to.number.name()),

@@ -89,7 +89,7 @@ pub struct Matrix {
     pub lost: Vec<String>,
 }
 
-/// Pings every pair of workloads, and every workload from the router.
+/// Pings every pair of workloads, and every workload from the router if it knows them.
 ///
 /// # Errors
 /// When a socket cannot be opened.
@@ -109,7 +109,8 @@ pub fn matrix(cluster: &Cluster, family: Family) -> Result<Matrix> {
     let names: Vec<String> = workloads.map(|workload| workload.number.name()).collect();
     let mut table = table();
     table.set_header(std::iter::once("from \\ to").chain(names.iter().map(String::as_str)));
-    for from in names.iter().map(String::as_str).chain(["tor"]) {
+    let router = cluster.router.as_ref().map(|_| "tor");
+    for from in names.iter().map(String::as_str).chain(router) {
         let cells = names.iter().map(|to| {
             if from == to {
                 "·"

@@ -33,7 +33,7 @@ use super::{Cluster, Way, show};
 use crate::{Error, Result, wait};
 use bgp_core::family::Family;
 use bgp_core::prefix::{IpNet, family_of};
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table};
 use counters::Counters;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +46,9 @@ const QUIET: Duration = Duration::from_millis(1_500);
 const SETTLE_LIMIT: Duration = Duration::from_secs(90);
 /// How long after an event losses still count as its own.
 const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// The final table is folded to this many columns.
+const TABLE_WIDTH: u16 = 150;
 
 /// One of the failures.
 pub struct Event {
@@ -377,6 +380,8 @@ pub fn run(
     scene.settle()?;
     say("twelve pings at 100 a second, none lost");
     let mut table = show::table();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(TABLE_WIDTH);
     table.set_header([
         "event",
         "lost",

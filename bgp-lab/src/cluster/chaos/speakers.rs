@@ -106,7 +106,10 @@ pub(super) fn stale_route(scene: &mut Scene<'_>) -> Result<Finding> {
         .map(|(gone, up)| gone.saturating_sub(up));
     Ok(Finding::since(scene, &mark)?
         .without_loss()
-        .measured(format!("sessions after {established:?}"))
+        .measured(format!(
+            "first session after {}",
+            established.map_or_else(|| "never".to_owned(), super::seconds)
+        ))
         .within("then gone", after, Duration::from_secs(2)))
 }
 
@@ -158,10 +161,10 @@ pub(super) fn broken_reload(scene: &mut Scene<'_>) -> Result<Finding> {
         Err(error) => (String::new(), Some(error.to_string())),
     };
     let missing = scene.cluster.missing_routes()?;
-    let has_line = said.contains("line") || said.contains(".toml:") || said.contains(".conf:");
+    let has_line = said.contains("line ") || said.contains(".toml:") || said.contains(".conf:");
     Ok(Finding::since(scene, &mark)?
         .without_loss()
-        .measured(said.lines().last().unwrap_or_default().to_owned())
+        .measured(said.lines().next_back().unwrap_or_default().to_owned())
         .demand(fault.is_none(), || fault.unwrap_or_default())
         .demand(has_line, || format!("it did not say where: {said}"))
         .demand(missing.is_empty(), || missing.join("; ")))

@@ -119,9 +119,11 @@ impl NodeSpeaker for Bird {
         )?;
         let answer = self.ask(&["configure"]);
         self.write_configuration()?;
-        let answer = answer?;
-        check(!answer.contains("Reconfigur"), || answer.clone())?;
-        Ok(answer)
+        match answer {
+            Ok(answer) => Err(Error::Check(format!("it took the broken file: {answer}"))),
+            Err(Error::Command { output, .. }) => Ok(output),
+            Err(error) => Err(error),
+        }
     }
 
     fn words_about(&self, word: &str) -> Vec<String> {
