@@ -111,6 +111,13 @@ fn router_faults() {
         "restart-time",
         "a restart time of 1.5s",
     );
+    router(|r| r.multipath = 0, "multipath", "0 ways to a prefix");
+    router(|r| r.multipath = 17, "multipath", "17 ways to a prefix");
+    router(
+        |r| r.restart_deferral = Duration::from_secs(65_536),
+        "restart-deferral",
+        "a restart deferral of 65536s",
+    );
     router(
         |r| r.host_name = "two words".to_owned(),
         "host-name",

@@ -10,6 +10,7 @@
 //!    waits to be read.
 //! 6. Writes, round robin, within [`MAX_WRITES_PER_TURN`] and [`MAX_OCTETS_WRITTEN_PER_TURN`].
 //! 7. Connections whose time for last words is over.
+//! 8. One batch of routes for whoever installs them, if there is room (see [`crate::Routes`]).
 //!
 //! What the speaker wants is taken from it after each call, as its contract says. After a turn
 //! the task gives way to the rest of the runtime; if nothing is left to do it sleeps until a
@@ -28,6 +29,7 @@ use crate::connection::{Connection, Outbox, Phase, Writing};
 use crate::entrance::Entrance;
 use crate::handle::Order;
 use crate::ready::{ReadyList, Token};
+use crate::routes::RouteTap;
 use crate::stats::Stats;
 use bgp_core::session::Stop;
 use bgp_core::speaker::{Event, Output, Speaker};
@@ -83,6 +85,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Channels {
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) routes: RouteTap,
     pub(crate) stats: watch::Sender<Stats>,
 }
 
@@ -198,6 +201,7 @@ impl Engine {
         self.timers(now);
         self.write(now);
         self.give_up(now);
+        self.channels.routes.fill(&mut self.speaker);
     }
 
     /// Sleeps until there may be something to do.
@@ -218,6 +222,8 @@ impl Engine {
                     self.carry_out(now, order);
                 }
             }
+            // A turn follows, and takes what there is.
+            () = self.channels.routes.room(), if self.speaker.has_route_news() => {}
             () = timer => {}
         }
     }

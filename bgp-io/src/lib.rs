@@ -22,6 +22,7 @@
 //! | `ready` | which sockets became ready |
 //! | `socket` | socket options |
 //! | [`Handle`], [`Asker`], [`Events`] | orders in, answers and events out |
+//! | [`Routes`] | routes out, for whoever installs them |
 //! | [`BgpCodec`] | messages over any byte stream, for those who need no engine |
 
 //!
@@ -43,8 +44,8 @@
 //! - Nothing here grows without bound: connections are as many as the speaker lets in, those that
 //!   wait and those that get their last words across are counted and cut off.
 //! - The speaker hears nothing of a connection that it has closed.
-//! - Nobody outside can make the engine wait: events are dropped for readers who do not read, and
-//!   orders wait in a bounded queue.
+//! - Nobody outside can make the engine wait: events are dropped for readers who do not read,
+//!   routes stay where they are until there is room, and orders wait in a bounded queue.
 //!
 //! RFC 4271 §8.2.1.2 (connections and timers as the FSM sees them), §6 (the NOTIFICATION is sent,
 //! then the connection closed), RFC 9687 (what a blocked transport tells the send hold timer).
@@ -56,6 +57,7 @@ mod engine;
 mod entrance;
 mod handle;
 mod ready;
+mod routes;
 mod socket;
 mod stats;
 
@@ -63,6 +65,7 @@ pub use clock::Clock;
 pub use codec::{BgpCodec, CodecError};
 
 pub use handle::{Asker, Events, Gone, Handle, Heard, MAX_EVENTS, MAX_ORDERS};
+pub use routes::{MAX_ROUTE_BATCHES, MAX_ROUTE_NEWS, RouteNews, Routes};
 pub use socket::{ListenError, Listener};
 pub use stats::{Stats, TURN_BOUNDS};
 
@@ -88,6 +91,36 @@ pub fn spawn(
     clock: Clock,
     listeners: Vec<Listener>,
 ) -> io::Result<(Handle, Events)> {
+    spawn_engine(speaker, clock, listeners, routes::RouteTap::closed())
+}
+
+/// Starts an engine as [`spawn`] does, that tells of routes and next hops too: those of which
+/// `speaker` has news, which depends on its configuration (`Router::install` and
+/// `Router::track_next_hops`).
+///
+/// # Errors
+///
+/// The runtime does not take a listener.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, or in one without I/O or time.
+pub fn spawn_with_routes(
+    speaker: Speaker,
+    clock: Clock,
+    listeners: Vec<Listener>,
+) -> io::Result<(Handle, Events, Routes)> {
+    let (tap, routes) = routes::RouteTap::open();
+    let (handle, events) = spawn_engine(speaker, clock, listeners, tap)?;
+    Ok((handle, events, routes))
+}
+
+fn spawn_engine(
+    speaker: Speaker,
+    clock: Clock,
+    listeners: Vec<Listener>,
+    routes: routes::RouteTap,
+) -> io::Result<(Handle, Events)> {
     let ready = Arc::new(ready::ReadyList::default());
     let entrance = entrance::Entrance::new(listeners, &ready)?;
     let (order, orders) = mpsc::channel(MAX_ORDERS);
@@ -97,6 +130,7 @@ pub fn spawn(
     let channels = engine::Channels {
         orders,
         events,
+        routes,
         stats,
     };
     let engine = engine::Engine::new(speaker, clock, ready, entrance, channels);

@@ -76,7 +76,7 @@ impl Namespace {
     }
 
     /// The descriptor by which a child enters before it runs its program.
-    pub(crate) fn descriptor(&self) -> RawFd {
+    pub fn descriptor(&self) -> RawFd {
         self.handle.as_raw_fd()
     }
 

@@ -72,6 +72,10 @@ pub struct Knowledge {
     pub heard: BTreeMap<usize, Heard>,
     /// The best of that and its own.
     pub best: Option<Best>,
+    /// Next hops of what is heard and as good as the best but for identifiers and addresses.
+    pub ways: BTreeSet<IpAddr>,
+    /// Originators of what could be used in place of the best, without the best's.
+    pub rivals: BTreeSet<RouterId>,
 }
 
 impl Situation<'_> {
@@ -114,13 +118,13 @@ impl Situation<'_> {
                 return Ok(known);
             };
             let heard = self.hear(&prefix, host, &known);
-            let best = self.select(&prefix, host, &heard);
-            if best != known[host].best {
+            let now = self.select(&prefix, host, heard);
+            if now.best != known[host].best {
                 let sessions = self.topology.sessions_of(host);
                 let others = sessions.map(|(_, session)| other_host(session, host));
                 dirty.extend(others.filter(|other| self.alive[*other]));
             }
-            known[host] = Knowledge { heard, best };
+            known[host] = now;
         }
         Err(format!("bad scenario: {prefix} never settles"))
     }
@@ -224,47 +228,80 @@ impl Situation<'_> {
 
     // What is chosen (RFC 4271 §9.1.2.2, RFC 4456 §9).
 
-    fn select(&self, prefix: &IpNet, host: usize, heard: &BTreeMap<usize, Heard>) -> Option<Best> {
-        // A speaker prefers its own word to anyone's; it never doubts its own next hop, unless it
-        // was told to.
-        if let Some(own) = self.own[host].get(prefix)
-            && self.metric(host, &own.next_hop).is_some()
-        {
-            let words = Words {
-                attributes: own.attributes.clone(),
-                next_hop: own.next_hop,
-            };
-            return Some(Best {
-                session: None,
-                words: Rc::new(words),
-            });
-        }
+    fn select(&self, prefix: &IpNet, host: usize, heard: BTreeMap<usize, Heard>) -> Knowledge {
         let mut left: Vec<(usize, &Heard)> = heard
             .iter()
             .filter(|(_, h)| h.eligible && self.metric(host, &h.words.next_hop).is_some())
             .map(|(number, h)| (*number, h))
             .collect();
+        let originator = |h: &(usize, &'_ Heard)| {
+            let said = h.1.words.attributes.originator_id;
+            said.unwrap_or(self.peer_id(h.0, host))
+        };
+        let mut rivals: BTreeSet<RouterId> = left.iter().map(originator).collect();
+        let (best, ways) = match self.own(prefix, host) {
+            Some(own) => (Some(own), BTreeSet::new()),
+            None => self.best_of(host, &mut left),
+        };
+        match left.first() {
+            Some(heard) if best.as_ref().is_some_and(|best| best.session.is_some()) => {
+                rivals.remove(&originator(heard));
+            }
+            Some(_) | None => {}
+        }
+        Knowledge {
+            heard,
+            best,
+            ways,
+            rivals,
+        }
+    }
+
+    /// A host's own route. A speaker prefers its own word to anyone's; it never doubts its own
+    /// next hop, unless it was told to and does not leave that to others.
+    fn own(&self, prefix: &IpNet, host: usize) -> Option<Best> {
+        let own = self.own[host].get(prefix)?;
+        let tracks = self.topology.hosts[host].router.track_next_hops;
+        let words = Words {
+            attributes: own.attributes.clone(),
+            next_hop: own.next_hop,
+        };
+        let best = Best {
+            session: None,
+            words: Rc::new(words),
+        };
+        (tracks || self.metric(host, &own.next_hop).is_some()).then_some(best)
+    }
+
+    /// The best of what can be used, and the next hops of what is as good up to the interior cost.
+    fn best_of(
+        &self,
+        host: usize,
+        left: &mut Vec<(usize, &Heard)>,
+    ) -> (Option<Best>, BTreeSet<IpAddr>) {
         let said = |h: &(usize, &'_ Heard)| Rc::clone(&h.1.words);
-        keep_least(&mut left, |h| {
+        keep_least(left, |h| {
             Reverse(said(h).attributes.local_pref.unwrap_or(100))
         });
-        keep_least(&mut left, |h| said(h).attributes.as_path.length());
-        keep_least(&mut left, |h| said(h).attributes.origin);
-        self.remove_by_med(host, &mut left);
-        keep_least(&mut left, |h| self.role(h.0, host).is_internal());
-        keep_least(&mut left, |h| self.metric(host, &h.1.words.next_hop));
-        keep_least(&mut left, |h| {
+        keep_least(left, |h| said(h).attributes.as_path.length());
+        keep_least(left, |h| said(h).attributes.origin);
+        self.remove_by_med(host, left);
+        keep_least(left, |h| self.role(h.0, host).is_internal());
+        keep_least(left, |h| self.metric(host, &h.1.words.next_hop));
+        let ways = left.iter().map(|h| h.1.words.next_hop.address()).collect();
+        keep_least(left, |h| {
             said(h)
                 .attributes
                 .originator_id
                 .unwrap_or(self.peer_id(h.0, host))
         });
-        keep_least(&mut left, |h| said(h).attributes.cluster_list.len());
-        keep_least(&mut left, |h| self.peer_address(h.0, host));
-        left.first().map(|(number, h)| Best {
+        keep_least(left, |h| said(h).attributes.cluster_list.len());
+        keep_least(left, |h| self.peer_address(h.0, host));
+        let best = left.first().map(|(number, h)| Best {
             session: Some(*number),
             words: Rc::clone(&h.words),
-        })
+        });
+        (best, ways)
     }
 
     /// RFC 4271 §9.1.2.2 c, as the text has it: for every pair of the same neighbouring AS, the

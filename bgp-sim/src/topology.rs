@@ -273,6 +273,7 @@ impl<'a> Draw<'a> {
         router.host_name.clone_from(&name);
         router.settle = Duration::from_millis(*pick(self.rng, &[0, 5, 50]));
         router.restart_time = Duration::from_secs(*pick(self.rng, &[0, 120]));
+        install(&mut router);
         Host {
             name,
             kind,
@@ -444,6 +445,14 @@ fn policy(name: &str, residue: u8) -> Policy {
         }],
         default: Action::Accept,
     }
+}
+
+/// Whether and how the routes of a host are installed: a property of its router id.
+fn install(router: &mut Router) {
+    let mut rng = Rng::new(u64::from(u32::from(router.router_id.0)));
+    router.install = rng.below(2) == 0;
+    router.multipath = *pick(&mut rng, &[1, 2, 4]);
+    router.track_next_hops = rng.below(3) == 0;
 }
 
 #[cfg(test)]

@@ -3,16 +3,19 @@
 //! For each host that runs and each prefix: what the Loc-RIB holds as best and from whom; for each
 //! session, what the host has been told (Adj-RIB-In, with what may not be used marked as such),
 //! and what the host says that it tells (its slow, per-peer answer). What one end tells, the other
-//! must have heard, so the three together leave no room for a lost or forgotten message.
+//! must have heard, so the three together leave no room for a lost or forgotten message. Where
+//! routes are installed, what is installed is what the Loc-RIB holds, with ways and rivals.
 
-use crate::model::{Heard, Knowledge, Situation, Words};
+use crate::model::{Best, Heard, Knowledge, Situation, Words};
 use crate::topology::Session;
 use crate::world::{Fault, World};
 use bgp_core::family::Family;
 use bgp_core::prefix::{IpNet, family_of};
-use bgp_core::rib::{AnnouncedView, Cursor, Page, PathState, PathView};
+use bgp_core::rib::{AnnouncedView, Cursor, MAX_RIVALS, Page, PathState, PathView};
 use bgp_core::speaker::{CommandError, MAX_PAGE, Speaker};
-use std::collections::BTreeMap;
+use bgp_core::types::RouterId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// At most this many differences are told; a missing session alone makes hundreds.
@@ -73,6 +76,9 @@ pub fn compare(world: &World) -> Result<u64, Fault> {
     ))
 }
 
+/// What is installed for a prefix: from whom, the ways, the rivals, whether it is stale.
+type Installed = (Option<IpAddr>, BTreeSet<IpAddr>, BTreeSet<RouterId>, bool);
+
 struct Comparison<'a> {
     world: &'a World,
     tables: &'a Tables,
@@ -83,6 +89,7 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn host(&mut self, host: usize, speaker: &Speaker) -> Result<(), Fault> {
         self.loc_rib(host, speaker)?;
+        self.installed(host);
         let topology = self.world.topology();
         for (number, session) in topology.sessions_of(host) {
             let side = usize::from(session.ends[1].host == host);
@@ -100,7 +107,6 @@ impl Comparison<'_> {
     }
 
     fn loc_rib(&mut self, host: usize, speaker: &Speaker) -> Result<(), Fault> {
-        let topology = self.world.topology();
         for family in Family::ALL {
             let paths = all(|from| Ok(speaker.loc_rib(family, from, MAX_PAGE)));
             let paths = paths.map_err(|error| self.refused(host, &error))?;
@@ -111,14 +117,7 @@ impl Comparison<'_> {
             });
             let expected = self.known(host, family, |known| {
                 let best = known.best.as_ref()?;
-                let from = best.session.map(|number| {
-                    let [one, two] = &topology.sessions[number].ends;
-                    if one.host == host {
-                        two.address
-                    } else {
-                        one.address
-                    }
-                });
+                let from = self.peer_of(host, best);
                 Some((from, Rc::unwrap_or_clone(Rc::clone(&best.words))))
             });
             self.differ(
@@ -128,6 +127,50 @@ impl Comparison<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Who a host has its best route from; `None` for its own.
+    fn peer_of(&self, host: usize, best: &Best) -> Option<IpAddr> {
+        let [one, two] = &self.world.topology().sessions[best.session?].ends;
+        let other = if one.host == host { two } else { one };
+        Some(other.address)
+    }
+
+    fn installed(&mut self, host: usize) {
+        let router = &self.world.topology().hosts[host].router;
+        let expected = self.tables.iter().filter_map(|(prefix, known)| {
+            let known = known.get(host).filter(|_| router.install)?;
+            let best = known.best.as_ref()?;
+            let own = best.words.next_hop.address();
+            let others = known.ways.iter().copied().filter(|way| *way != own);
+            let ways = others.take(usize::from(router.multipath) - 1).chain([own]);
+            let from = self.peer_of(host, best);
+            let held = (from, ways.collect(), known.rivals.clone(), false);
+            Some((*prefix, held))
+        });
+        let expected: BTreeMap<IpNet, Installed> = expected.collect();
+        let installed = self.world.installed(host).iter();
+        let installed = installed.filter_map(|(prefix, change)| {
+            let best = change.best.as_ref()?;
+            let from = (!best.own).then_some(best.origin.peer_address);
+            let rivals = change.rivals.iter().map(|rival| rival.router_id);
+            let mut rivals: BTreeSet<RouterId> = rivals.collect();
+            // Of very many rivals only some are told.
+            if let Some((_, _, all, _)) = expected.get(prefix)
+                && rivals.len() == MAX_RIVALS
+                && rivals.is_subset(all)
+            {
+                rivals.clone_from(all);
+            }
+            let ways = best.next_hops.iter().copied().collect();
+            Some((*prefix, (from, ways, rivals, best.stale)))
+        });
+        let installed = installed.collect();
+        self.differ(
+            &format!("installed at {}", self.name(host)),
+            &installed,
+            &expected,
+        );
     }
 
     fn heard(

@@ -1,9 +1,9 @@
 //! The rules that hold for every [`Config`] that a speaker takes.
 
 use super::{
-    Config, ConfigError, DynamicGroup, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_NAME,
-    MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault, Peer,
-    PeerFault, PeerSettings, Router, RouterFault, SettingsFault,
+    Config, ConfigError, DynamicGroup, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH,
+    MAX_NAME, MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault,
+    Peer, PeerFault, PeerSettings, Router, RouterFault, SettingsFault,
 };
 use crate::prefix::IpNet;
 use crate::types::Asn;
@@ -167,6 +167,12 @@ impl Router {
         }
         if !is_whole(self.restart_time) || self.restart_time.as_secs() > MAX_RESTART_SECONDS {
             faults.push(RouterFault::RestartTime(self.restart_time));
+        }
+        if self.restart_deferral > MAX_TIMER {
+            faults.push(RouterFault::RestartDeferral(self.restart_deferral));
+        }
+        if !(1..=MAX_MULTIPATH).contains(&self.multipath) {
+            faults.push(RouterFault::Multipath(self.multipath));
         }
         let printable = self.host_name.bytes().all(|octet| octet.is_ascii_graphic());
         if self.host_name.len() > MAX_HOST_NAME || !printable {

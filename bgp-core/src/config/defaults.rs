@@ -20,6 +20,9 @@ pub const DEFAULT_CONNECT_RETRY: Duration = Duration::from_secs(5);
 pub const DEFAULT_SETTLE: Duration = Duration::from_millis(5);
 /// Restart Time: long enough to upgrade and start again.
 pub const DEFAULT_RESTART_TIME: Duration = Duration::from_secs(120);
+/// How long End-of-RIB is held back at most: far more than live peers need to come back and tell
+/// their tables.
+pub const DEFAULT_RESTART_DEFERRAL: Duration = Duration::from_secs(30);
 /// Dynamic neighbours of one group.
 pub const DEFAULT_ACCEPT_LIMIT: usize = 1_000;
 
@@ -59,6 +62,11 @@ impl Router {
             settle: DEFAULT_SETTLE,
             restart_time: DEFAULT_RESTART_TIME,
             restarting: false,
+            restart_deferral: DEFAULT_RESTART_DEFERRAL,
+            forwarding: FamilySet::ALL,
+            install: false,
+            multipath: 1,
+            track_next_hops: false,
             host_name: String::new(),
         }
     }
@@ -130,6 +138,7 @@ impl PeerSettings {
             next_hop_self: false,
             import: None,
             export: None,
+            keep_when_silent: false,
             max_prefixes: None,
         }
     }

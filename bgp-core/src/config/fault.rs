@@ -11,6 +11,9 @@ use std::time::Duration;
 pub const MAX_NAME: usize = 64;
 /// Longest host name, in octets. A longer one is refused: it would crowd the OPEN.
 pub const MAX_HOST_NAME: usize = 64;
+/// Most ways to one prefix. More are refused: kernels hash badly over many, and each costs a place
+/// in every route.
+pub const MAX_MULTIPATH: u8 = 16;
 /// Longest gathering window. A longer one is refused: it would look like a fault.
 pub const MAX_SETTLE: Duration = Duration::from_secs(1);
 /// Most seconds that the Restart Time field can say (12 bits, RFC 4724 §3).
@@ -78,6 +81,10 @@ pub enum RouterFault {
     Settle(Duration),
     /// A Restart Time that its field cannot say.
     RestartTime(Duration),
+    /// A time to hold End-of-RIB back that is too long.
+    RestartDeferral(Duration),
+    /// No way to a prefix, or more than [`MAX_MULTIPATH`].
+    Multipath(u8),
     /// A host name that is too long, or has more than printable ASCII.
     HostName(String),
 }
@@ -251,6 +258,8 @@ impl RouterFault {
             Self::ZeroRouterId(_) => "router-id",
             Self::Settle(_) => "settle",
             Self::RestartTime(_) => "restart-time",
+            Self::RestartDeferral(_) => "restart-deferral",
+            Self::Multipath(_) => "multipath",
             Self::HostName(_) => "host-name",
         }
     }
@@ -274,6 +283,16 @@ impl RouterFault {
                     "whole seconds, 0 (no graceful restart) to {MAX_RESTART_SECONDS} (RFC 4724)"
                 ),
                 "take the time that a restart needs",
+            ),
+            Self::RestartDeferral(span) => Complaint::new(
+                format!("a restart deferral of {span:?}"),
+                format!("0 (never hold End-of-RIB back) to {MAX_TIMER:?}"),
+                "take the time in which peers come back and tell their tables",
+            ),
+            Self::Multipath(ways) => Complaint::new(
+                format!("{ways} ways to a prefix"),
+                format!("1 (no multipath) to {MAX_MULTIPATH}"),
+                "take as many as there are equal links",
             ),
             Self::HostName(name) => Complaint::new(
                 format!("host name {name:?}"),

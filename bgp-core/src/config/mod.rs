@@ -25,6 +25,7 @@
 //!
 //! Files, TOML, sockets, and what the host looks like.
 
+mod change;
 mod check;
 mod defaults;
 mod fault;
@@ -33,12 +34,13 @@ use crate::family::FamilySet;
 use crate::policy::Policy;
 use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
+pub use change::Disruption;
 pub use defaults::{
     DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_PORT,
-    DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
+    DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
 };
 pub use fault::{
-    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_NAME, MAX_PEERS,
+    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH, MAX_NAME, MAX_PEERS,
     MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault, PeerFault,
     RouterFault, SettingsFault,
 };
@@ -78,6 +80,23 @@ pub struct Router {
     /// Whether this process follows one that peers may be keeping routes of: sets the R bit, and
     /// holds back End-of-RIB until the peers have told us what they know (RFC 4724 §4.1).
     pub restarting: bool,
+    /// How long at most End-of-RIB is held back then (the Selection_Deferral_Timer): a reflector
+    /// knows only what its peers tell it. Zero holds nothing back: right for a node, which knows
+    /// its own routes. At most [`MAX_TIMER`].
+    pub restart_deferral: Duration,
+    /// The families in which what we forward with survives a restart of this process: the F bit of
+    /// our OPENs, until `Speaker::set_forwarding` says otherwise.
+    /// All for a reflector: it is not in the way of the traffic.
+    pub forwarding: FamilySet,
+    /// Whether routes are installed in a kernel: then the speaker tells of every change of a best
+    /// path and of next hops (`poll_route_change`). Off on a reflector, which pays nothing for it.
+    pub install: bool,
+    /// At most this many equal ways to a prefix are told with it: 1 to [`MAX_MULTIPATH`].
+    pub multipath: u8,
+    /// Whether a received path may be used only when we have been told that its next hop can be
+    /// reached; then the speaker says which next hops it wants to know of (`poll_next_hop`).
+    /// Otherwise a next hop is trusted until we are told that it cannot be reached.
+    pub track_next_hops: bool,
     /// Sent in the software version and FQDN capabilities, at most [`MAX_HOST_NAME`] printable
     /// ASCII characters; empty sends neither.
     pub host_name: String,
@@ -144,6 +163,10 @@ pub struct PeerSettings {
     pub import: Option<Arc<Policy>>,
     /// What may go out, with the same default.
     pub export: Option<Arc<Policy>>,
+    /// Whether routes of a peer that has fallen silent stay for its restart time, like those of one
+    /// whose connection broke (RFC 8538). False: they go as soon as the hold time is over, for who
+    /// says nothing may be a host that is gone.
+    pub keep_when_silent: bool,
     /// The session is ended (Cease, subcode 1) when the peer announces more than this many
     /// prefixes, at least 1; `None` is no limit (RFC 4486 §4).
     pub max_prefixes: Option<u32>,

@@ -7,6 +7,8 @@ use super::group::Group;
 use super::ids::{AttributesId, PrefixId};
 use super::peers::PeerSlot;
 use super::table::{Table, source_in};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 impl Rib {
     /// Checks every invariant that can be told from the state alone. Takes time in proportion to
@@ -21,16 +23,34 @@ impl Rib {
             self.check_paths(table).map_err(within)?;
             self.check_peers(table).map_err(within)?;
             self.check_best(table).map_err(within)?;
+            table.check_changes(&self.shared).map_err(within)?;
             for group in table.groups.iter().flatten() {
                 self.check_group(table, group).map_err(within)?;
             }
             count_references(table, &mut references);
         }
         self.shared.attributes.check(&references)?;
+        self.shared.next_hops.check(&self.next_hops_in_use())?;
         self.check_ready()
     }
 
-    /// Prefixes are in use exactly while a path or a group knows them; every path hangs in the
+    /// How many usable paths of peers each next hop has.
+    fn next_hops_in_use(&self) -> BTreeMap<IpAddr, u64> {
+        let mut counts = BTreeMap::new();
+        for (_, table) in self.tables.iter() {
+            let of_prefix = |prefix| table.routes.paths.of_prefix(prefix);
+            for (_, path) in prefixes(table).flat_map(of_prefix) {
+                if path.peer != PeerSlot::LOCAL && path.ineligible.is_none() {
+                    let route = self.shared.attributes.get(path.attributes);
+                    *counts.entry(route.next_hop.address()).or_default() += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    /// Prefixes are in use exactly while a path or a group knows them or something has to be told
+    /// of them; every path hangs in the
     /// list of its prefix.
     fn check_paths(&self, table: &Table) -> Result<(), String> {
         let (mut paths, mut best) = (0, 0);
@@ -45,7 +65,8 @@ impl Rib {
                 || table
                     .dissolving
                     .iter()
-                    .any(|(g, _)| !g.entry(prefix).is_empty());
+                    .any(|(g, _)| !g.entry(prefix).is_empty())
+                || (table.changes.as_ref()).is_some_and(|changes| changes.contains(prefix));
             if known != table.routes.prefixes.contains(prefix) {
                 return Err(format!("{prefix:?}: in use should be {known}"));
             }
@@ -112,12 +133,7 @@ impl Rib {
         }
         for prefix in prefixes(table) {
             let shared = &self.shared;
-            let (paths, candidates) = table.routes.candidates(
-                prefix,
-                &shared.peers,
-                &shared.attributes,
-                &shared.next_hops,
-            );
+            let (paths, candidates) = table.routes.candidates(prefix, shared);
             let selection = decision::select(&candidates);
             let best = selection.best.map(|place| paths[place]);
             if best != table.routes.loc_rib.best(prefix) {

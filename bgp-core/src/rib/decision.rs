@@ -139,6 +139,22 @@ pub fn select(candidates: &[Candidate<'_>]) -> Selection {
     Selection { best, lost }
 }
 
+/// The best of those candidates that have none of `originators`; `None` when there is none that
+/// may be used.
+pub(super) fn best_of_others(
+    candidates: &[Candidate<'_>],
+    originators: &[RouterId],
+) -> Option<usize> {
+    let others = |candidate: &Candidate<'_>| !originators.contains(&candidate.originator());
+    let places: SmallVec<[usize; 8]> = (0..candidates.len())
+        .filter(|place| others(&candidates[*place]))
+        .collect();
+    let of_others: SmallVec<[Candidate<'_>; 8]> =
+        places.iter().map(|place| candidates[*place]).collect();
+    let best = select(&of_others).best?;
+    places.get(best).copied()
+}
+
 /// Step 5 on a set: sorted by neighbouring AS and MED, only the first MED of each AS stays.
 fn remove_by_med(
     candidates: &[Candidate<'_>],
@@ -230,7 +246,7 @@ fn after_med(a: &Candidate<'_>, b: &Candidate<'_>) -> Option<(Ordering, Reason)>
             )
         })
         // 8. f) The lower BGP Identifier, ORIGINATOR_ID in its stead.
-        .or_else(|| lower(a.identifier(), b.identifier(), Reason::RouterId))
+        .or_else(|| lower(a.originator(), b.originator(), Reason::RouterId))
         // 9. RFC 4456 §9: the shorter CLUSTER_LIST.
         .or_else(|| {
             let (a, b) = (&a.route.path.cluster_list, &b.route.path.cluster_list);
@@ -270,7 +286,8 @@ impl Candidate<'_> {
         self.route.path.med.unwrap_or(0)
     }
 
-    fn identifier(&self) -> RouterId {
+    /// Who originated it within the AS, or brought it there (RFC 4456 §8, §9).
+    pub(super) fn originator(&self) -> RouterId {
         self.route
             .path
             .originator_id

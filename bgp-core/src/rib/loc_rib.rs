@@ -1,8 +1,8 @@
 //! The Loc-RIB (RFC 4271 §3.2): the best path of each prefix.
 //!
 //! [`LocRib::set_best`] is the only place where a best path changes and the only maker of a
-//! [`BestChange`]; who wants to know of changes (the update groups; kernel routes, one day) is
-//! told from the one place that receives it, `Table::decide`.
+//! [`BestChange`]; who wants to know of changes (the update groups, and whoever installs routes)
+//! is told from the one place that receives it, `Table::decide`.
 
 use super::ids::{PathIndex, PrefixId};
 

@@ -23,17 +23,22 @@
 //! | `PrefixTable`, `Paths`, `LocRib` | family | slabs of dense numbers |
 //! | `Interner` | router | attribute sets, each once |
 //! | `Peers` | router | a slot for each established session |
+//! | `Changes` | family | which prefixes whoever installs routes has to be told of |
+//! | `NextHops` | router | what can be reached, and which next hops are in use |
 //! | `Group` | [`ExportProfile`] | entries, their log, cursors, encoded chunks |
 //!
 //! # How to call it
 //!
 //! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::peer_down`],
-//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::originate`], [`Rib::withdraw`]. None of them sends anything.
+//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::set_settings`], [`Rib::originate`],
+//!   [`Rib::withdraw`]. None of them sends anything.
 //! - Then: [`Rib::work`] with a budget until it says that there is no more, in slices between
 //!   other things; and, when [`Rib::unsettled`], [`Rib::settle`] as soon as the burst is over.
 //! - Then: for each slot that [`Rib::poll_ready`] gives, [`Rib::transmit`] whenever its transport
 //!   takes bytes, until it says that there is no more. A slot is given again after that, when
 //!   there is something new. [`Rib::poll_laggard`] gives sessions that have to be ended.
+//! - Where routes are installed: [`Rib::poll_route_change`] and [`Rib::poll_next_hop`], whenever
+//!   somebody has room for what they give.
 //!
 //! # Invariants ([`Rib::check`])
 //!
@@ -49,6 +54,7 @@
 //! 6793, 7313, 7911, 8212, 8654, 8950.
 
 mod attributes;
+mod changes;
 mod check;
 mod chunk;
 mod decision;
@@ -63,17 +69,19 @@ mod paths;
 mod peers;
 mod prefixes;
 mod readers;
+mod rejudge;
 mod table;
 mod update;
 mod views;
 
 pub use attributes::RouteAttributes;
+pub use changes::{BestRoute, MAX_RIVALS, RouteChange, RouteOrigin};
 pub use chunk::{MAX_CACHE_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES};
 pub use decision::{Candidate, DEFAULT_LOCAL_PREF, Reason, Selection, Source, compare, select};
 pub use export::{ExportProfile, Exported, NextHopRule, Refusal, Route, export};
 pub use group::{MAX_CHUNKS_PER_READ, MAX_TOMBSTONES};
 pub use import::Ineligible;
-pub use next_hops::Reachability;
+pub use next_hops::{NextHopInterest, Reachability};
 pub use peers::{MAX_SESSIONS, PeerFacts, PeerSlot};
 pub use table::MAX_PATHS_OF_PEER;
 pub use update::UpdateSummary;
@@ -89,7 +97,6 @@ use bytes::Bytes;
 use next_hops::NextHops;
 use peers::Peers;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use table::Table;
 
 /// What holds for the whole router.
@@ -103,6 +110,13 @@ pub struct RibSettings {
     pub cluster_id: ClusterId,
     /// Whether routes of clients are reflected to clients (RFC 4456 §10).
     pub client_to_client: bool,
+    /// Whether somebody installs routes, and has to be told of them ([`Rib::poll_route_change`]).
+    pub install: bool,
+    /// At most this many next hops are told with a best path.
+    pub multipath: u8,
+    /// Whether a next hop of which we have not been told cannot be reached; which ones are in use
+    /// is told then ([`Rib::poll_next_hop`]).
+    pub track_next_hops: bool,
     /// Guards hash tables whose keys peers choose. It influences no answer.
     pub hash_seed: u64,
 }
@@ -115,6 +129,8 @@ pub struct Rib {
     draining: VecDeque<(PeerSlot, Family)>,
     /// Which kind of work begins the next slice, so that none starves another.
     turn: usize,
+    /// Which family's changes are told next.
+    change_turn: bool,
 }
 
 /// What the tables of all families have in common.
@@ -149,18 +165,19 @@ impl Rib {
     pub fn new(settings: RibSettings) -> Self {
         let seed = settings.hash_seed;
         Self {
+            tables: FamilyMap::new(|family| Table::new(family, &settings)),
             shared: Shared {
                 peers: Peers::new(&settings),
                 attributes: Interner::new(seed),
-                next_hops: NextHops::default(),
+                next_hops: NextHops::new(settings.track_next_hops, seed),
                 ready: VecDeque::new(),
                 laggards: VecDeque::new(),
                 held: false,
                 settings,
             },
-            tables: FamilyMap::new(|family| Table::new(family, seed)),
             draining: VecDeque::new(),
             turn: 0,
+            change_turn: false,
         }
     }
 
@@ -203,6 +220,9 @@ impl Rib {
             table.leave(&mut self.shared, slot);
         }
         self.shared.peers.set_down(slot);
+        for family in keep.iter() {
+            self.tables[family].find_stale();
+        }
         if let Some(peer) = self.shared.peers.get_mut(slot) {
             peer.kept = FamilySet::ALL;
         }
@@ -243,15 +263,6 @@ impl Rib {
                 let groups = table.groups.iter_mut().flatten();
                 groups.for_each(group::Group::release_end_of_rib);
             }
-        }
-    }
-
-    /// What holds for a next hop from now on. Best paths follow in slices of [`Rib::work`].
-    pub fn set_next_hop(&mut self, address: IpAddr, reachability: Reachability) {
-        if self.shared.next_hops.set(address, reachability) {
-            self.tables
-                .iter_mut()
-                .for_each(|(_, table)| table.begin_sweep());
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A path is 28 octets and hangs in two lists: that of its prefix, which the decision process
 //! walks, and that of its peer, which peer loss walks. A path never changes but for the reason
-//! why it lost: a replacement is a new path, so "the best path is another one" and "the best path
+//! why it lost, and for whether it may be used when the peer's import policy changes: a replacement is a new path, so "the best path is another one" and "the best path
 //! changed" are the same comparison of two numbers.
 //!
 //! Paths that may not be used (a loop, a policy) are kept with their reason: they count as
@@ -18,7 +18,7 @@ use super::peers::PeerSlot;
 pub(super) struct Path {
     /// Who said it.
     pub(super) peer: PeerSlot,
-    /// Why it may not be used; decided on receipt, once.
+    /// Why it may not be used; decided on receipt, and when the peer's import policy changes.
     pub(super) ineligible: Option<Ineligible>,
     /// Why another path is preferred. `None` on the best path; meaningless on ineligible ones.
     pub(super) lost: Option<Reason>,
@@ -71,6 +71,11 @@ impl Paths {
         self.nodes[index.0.index()].lost = lost;
     }
 
+    /// Changes whether the path at `index` may be used: the peer's import policy has changed.
+    pub(super) fn set_ineligible(&mut self, index: PathIndex, ineligible: Option<Ineligible>) {
+        self.nodes[index.0.index()].ineligible = ineligible;
+    }
+
     /// The paths to `prefix`, newest first.
     pub(super) fn of_prefix(&self, prefix: PrefixId) -> impl Iterator<Item = (PathIndex, &Path)> {
         let first = self.first.get(prefix.index()).copied().flatten();
@@ -100,7 +105,8 @@ impl Paths {
         let path = Path {
             peer: new.peer,
             ineligible: new.ineligible,
-            lost: None,
+            // Until it is decided, it is as if it could not be used.
+            lost: Some(Reason::NextHopUnreachable),
             path_id: new.path_id,
             attributes: new.attributes,
             prefix: new.prefix,

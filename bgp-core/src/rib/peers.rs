@@ -245,6 +245,11 @@ impl Peers {
         Some(&mut self.get_mut(slot)?.tables[family])
     }
 
+    /// The peer of `slot`; `None` for ourselves.
+    pub(super) fn id_of(&self, slot: PeerSlot) -> Option<PeerId> {
+        Some(self.get(slot)?.facts.as_ref()?.peer)
+    }
+
     /// Who the paths of `slot` came from.
     pub(super) fn source(&self, slot: PeerSlot) -> Source {
         self.sources[slot.index()]
@@ -253,7 +258,7 @@ impl Peers {
     /// Whether two slots are sessions of one peer: then a path of the newer one replaces a path
     /// of the older one.
     pub(super) fn same_peer(&self, a: PeerSlot, b: PeerSlot) -> bool {
-        let id = |slot| Some(self.get(slot)?.facts.as_ref()?.peer);
+        let id = |slot| self.id_of(slot);
         // Two slots of one peer: then the older one is being cleared away.
         a == b || (self.departed > 0 && id(a).is_some() && id(a) == id(b))
     }

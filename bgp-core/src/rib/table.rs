@@ -3,8 +3,8 @@
 //! Whatever may change a best path ends in [`Table::decide`]: that is the one way from Adj-RIB-In
 //! through the decision process into the Loc-RIB, and from there to the groups.
 
-use super::Shared;
 use super::attributes::Interner;
+use super::changes::{Changes, Standing};
 use super::chunk::Words;
 use super::decision::{self, Candidate};
 use super::export::{ExportProfile, Route};
@@ -12,10 +12,10 @@ use super::group::{Announcement, Group, Newcomer};
 use super::ids::{AttributesId, PathIndex, PrefixId, Serial};
 use super::import::Ineligible;
 use super::loc_rib::{BestChange, LocRib};
-use super::next_hops::NextHops;
 use super::paths::{NewPath, Path, Paths};
 use super::peers::{PeerSlot, Peers, ReaderKey};
 use super::prefixes::PrefixTable;
+use super::{RibSettings, Shared};
 use crate::family::Family;
 use crate::prefix::Nlri;
 use smallvec::SmallVec;
@@ -39,11 +39,16 @@ pub(super) struct Table {
     pub(super) groups: Vec<Option<Group>>,
     /// Groups without readers, and how far they have been taken apart.
     pub(super) dissolving: Vec<(Group, usize)>,
-    /// The next-hop sweep.
+    /// What whoever installs routes has to be told; `None` where nobody does.
+    pub(super) changes: Option<Changes>,
+    /// The walk that decides everything again.
     sweep: Sweep,
+    /// Until that walk is over, it judges paths by their peers' import policies again.
+    pub(super) rejudging: bool,
 }
 
-/// A walk over all prefixes that decides each again, because a next hop has changed. It goes in a
+/// A walk over all prefixes that decides each again, because a next hop or a policy has changed or
+/// a session whose paths are kept has gone. It goes in a
 /// circle, and a change meanwhile makes it go once round from where it is: many changes cannot
 /// starve the end of the table.
 #[derive(Default)]
@@ -64,6 +69,17 @@ enum Phase {
     ToEnd,
     /// On the way from its beginning to where it began.
     FromStart,
+}
+
+/// Why a prefix is decided again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// A path has come, and this one, if any, has just been unlinked.
+    Replaced(Option<PathIndex>),
+    /// This path has just been unlinked.
+    Removed(PathIndex),
+    /// A sweep came by: anything may have happened to next hops.
+    Sweep,
 }
 
 /// What a peer says about one prefix.
@@ -110,20 +126,22 @@ impl Routes {
     pub(super) fn candidates<'a>(
         &self,
         prefix: PrefixId,
-        peers: &Peers,
-        attributes: &'a Interner,
-        next_hops: &NextHops,
+        shared: &'a Shared,
     ) -> (SmallVec<[PathIndex; 4]>, SmallVec<[Candidate<'a>; 4]>) {
         self.paths
             .of_prefix(prefix)
             .filter(|(_, path)| path.ineligible.is_none())
             .map(|(index, path)| {
-                let route = attributes.get(path.attributes);
+                let route = shared.attributes.get(path.attributes);
+                let address = route.next_hop.address();
                 let candidate = Candidate {
                     route,
-                    source: peers.source(path.peer),
+                    source: shared.peers.source(path.peer),
                     path_id: path.path_id,
-                    next_hop: next_hops.get(route.next_hop.address()),
+                    next_hop: match path.peer {
+                        PeerSlot::LOCAL => shared.next_hops.of_our_own(address),
+                        _ => shared.next_hops.get(address),
+                    },
                 };
                 (index, candidate)
             })
@@ -132,17 +150,19 @@ impl Routes {
 }
 
 impl Table {
-    pub(super) fn new(family: Family, hash_seed: u64) -> Self {
+    pub(super) fn new(family: Family, settings: &RibSettings) -> Self {
         Self {
             family,
             routes: Routes {
-                prefixes: PrefixTable::new(family, hash_seed),
+                prefixes: PrefixTable::new(family, settings.hash_seed),
                 paths: Paths::default(),
                 loc_rib: LocRib::default(),
             },
             groups: Vec::new(),
             dissolving: Vec::new(),
+            changes: settings.install.then(Changes::default),
             sweep: Sweep::default(),
+            rejudging: false,
         }
     }
 
@@ -226,11 +246,12 @@ impl Table {
             attributes: said.attributes,
             prefix,
         };
-        self.routes.paths.insert(new, &mut of_peer.first);
+        let new = self.routes.paths.insert(new, &mut of_peer.first);
+        shared.count_next_hop(self.routes.paths.get(new), true);
         if let Some(old) = old {
             self.unlink(shared, old);
         }
-        self.decide(shared, prefix);
+        self.decide(shared, prefix, Cause::Replaced(old));
         if let Some(old) = old {
             self.free(shared, old);
         }
@@ -267,7 +288,7 @@ impl Table {
     fn remove(&mut self, shared: &mut Shared, path: PathIndex) {
         let prefix = self.routes.paths.get(path).prefix;
         self.unlink(shared, path);
-        self.decide(shared, prefix);
+        self.decide(shared, prefix, Cause::Removed(path));
         self.free(shared, path);
         self.release_if_unused(prefix);
     }
@@ -282,14 +303,20 @@ impl Table {
     }
 
     fn free(&mut self, shared: &mut Shared, index: PathIndex) {
-        let attributes = self.routes.paths.get(index).attributes;
+        let path = self.routes.paths.get(index);
+        let attributes = path.attributes;
+        shared.count_next_hop(path, false);
         self.routes.paths.free(index);
         shared.attributes.release(attributes);
     }
 
-    /// Gives the prefix's number back when no path and no group knows it any more.
-    fn release_if_unused(&mut self, prefix: PrefixId) {
+    /// Gives the prefix's number back when no path, no group and nothing that has to be told
+    /// knows it any more.
+    pub(super) fn release_if_unused(&mut self, prefix: PrefixId) {
         let has_path = self.routes.paths.of_prefix(prefix).next().is_some();
+        if self.changes.as_ref().is_some_and(|c| c.contains(prefix)) {
+            return;
+        }
         let dissolving = self.dissolving.iter().map(|(group, _)| group);
         let mut groups = self.groups.iter().flatten().chain(dissolving);
         if !has_path && groups.all(|group| group.entry(prefix).is_empty()) {
@@ -299,24 +326,51 @@ impl Table {
 
     // Decision and Loc-RIB.
 
-    /// Decides which path to `prefix` is best and tells the groups if it is another one.
-    fn decide(&mut self, shared: &mut Shared, prefix: PrefixId) {
-        let best = self.select(shared, prefix);
-        if let Some(change) = self.routes.loc_rib.set_best(prefix, best) {
-            self.tell(shared, &change);
+    /// Decides which path to `prefix` is best and tells whoever has to know.
+    fn decide(&mut self, shared: &mut Shared, prefix: PrefixId, cause: Cause) {
+        let (best, beside) = self.select(shared, prefix, cause);
+        let change = self.routes.loc_rib.set_best(prefix, best);
+        if let Some(change) = &change {
+            self.tell(shared, change);
         }
+        self.note_change(shared, prefix, change.is_some() || beside);
     }
 
-    /// The best path to `prefix`. Each of the others is told why it is not.
-    fn select(&mut self, shared: &Shared, prefix: PrefixId) -> Option<PathIndex> {
-        let (paths, candidates) =
-            self.routes
-                .candidates(prefix, &shared.peers, &shared.attributes, &shared.next_hops);
+    /// The best path to `prefix`, and, where routes are installed, whether something else may
+    /// have changed that is told with it. Each other path is told why it is not best.
+    fn select(
+        &mut self,
+        shared: &Shared,
+        prefix: PrefixId,
+        cause: Cause,
+    ) -> (Option<PathIndex>, bool) {
+        let (paths, candidates) = self.routes.candidates(prefix, shared);
         let selection = decision::select(&candidates);
+        let best = selection.best.and_then(|place| paths.get(place)).copied();
+        let watched = best.filter(|_| self.changes.is_some());
+        let counts = |routes: &Routes, path: PathIndex| {
+            watched.is_some_and(|best| {
+                let best = routes.paths.get(best);
+                routes.counts_beside(routes.paths.get(path), best, shared)
+            })
+        };
+        let gone = match cause {
+            Cause::Replaced(old) => old,
+            Cause::Removed(path) => Some(path),
+            Cause::Sweep => None,
+        };
+        let is_usable = |path: &Path| path.standing() != Standing::Unusable;
+        let mut beside = gone.is_some_and(|gone| {
+            is_usable(self.routes.paths.get(gone)) && counts(&self.routes, gone)
+        });
         for (path, lost) in paths.iter().zip(&selection.lost) {
+            let before = self.routes.paths.get(*path).standing();
             self.routes.paths.set_lost(*path, *lost);
+            let after = self.routes.paths.get(*path);
+            let moved = before != after.standing() || (cause == Cause::Sweep && is_usable(after));
+            beside = beside || (moved && counts(&self.routes, *path));
         }
-        selection.best.and_then(|place| paths.get(place)).copied()
+        (best, beside)
     }
 
     /// Tells everyone who has to know that a best path has changed.
@@ -514,17 +568,20 @@ impl Table {
         }
     }
 
-    /// A next hop has changed: every prefix has to be decided again.
+    /// Something has changed that no prefix was named with: each has to be decided again.
     pub(super) fn begin_sweep(&mut self) {
         self.sweep.until = self.sweep.next;
         self.sweep.phase = Phase::ToEnd;
     }
 
-    /// Decides prefixes again after a change of a next hop.
+    /// Decides prefixes again after [`Table::begin_sweep`].
     pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         loop {
             let end = match self.sweep.phase {
-                Phase::Idle => return false,
+                Phase::Idle => {
+                    self.rejudging = false;
+                    return false;
+                }
                 Phase::ToEnd => self.routes.prefixes.len(),
                 Phase::FromStart => self.sweep.until,
             };
@@ -541,7 +598,12 @@ impl Table {
             *budget -= 1;
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
-            self.decide(shared, prefix);
+            let rejudged = self.rejudging && self.rejudge(shared, prefix);
+            self.decide(shared, prefix, Cause::Sweep);
+            if rejudged {
+                // What may be used no more is not seen by the decision.
+                self.note_change(shared, prefix, true);
+            }
         }
     }
 

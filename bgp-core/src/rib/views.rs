@@ -322,7 +322,7 @@ impl Rib {
         let exported = export::export(profile, &route).ok()?;
         Some(AnnouncedView {
             prefix: route.prefix,
-            peer: self.peer_of(best),
+            peer: self.shared.peers.id_of(best.peer),
             attributes: exported.attributes,
             next_hop: exported.next_hop,
         })
@@ -418,14 +418,9 @@ impl Rib {
         }
     }
 
-    fn peer_of(&self, path: &Path) -> Option<PeerId> {
-        let peer = self.shared.peers.get(path.peer)?;
-        Some(peer.facts.as_ref()?.peer)
-    }
-
     fn view(&self, table: &Table, path: &Path) -> Option<PathView> {
         Some(PathView {
-            peer: self.peer_of(path),
+            peer: self.shared.peers.id_of(path.peer),
             prefix: table.routes.prefixes.get(path.prefix)?,
             path_id: path.path_id,
             attributes: Arc::clone(self.shared.attributes.get(path.attributes)),

@@ -166,13 +166,18 @@ impl DownReason {
             Self::NotificationReceived(notification) => match notification.error {
                 NotificationError::Cease(Cease::ConnectionCollisionResolution) => Retry::Soon,
                 NotificationError::Cease(_) => Retry::Later,
+                // The way between us was down; nobody is wrong.
+                NotificationError::HoldTimerExpired | NotificationError::SendHoldTimerExpired => {
+                    match was_up {
+                        true => Retry::Soon,
+                        false => Retry::Later,
+                    }
+                }
                 NotificationError::MessageHeader(_)
                 | NotificationError::OpenMessage(_)
                 | NotificationError::UpdateMessage(_)
-                | NotificationError::HoldTimerExpired
                 | NotificationError::FiniteStateMachine(_)
                 | NotificationError::RouteRefresh(_)
-                | NotificationError::SendHoldTimerExpired
                 | NotificationError::Unknown { .. } => Retry::Backoff,
             },
             Self::Reset(_)
@@ -185,18 +190,21 @@ impl DownReason {
     /// Whether a peer with graceful restart may be about to come back, so that its routes are kept
     /// (RFC 4724 §4.2): its connection broke, or, when both sides said so with the N bit
     /// (`notification`), the session ended in a NOTIFICATION that is no hard reset (RFC 8538 §4).
-    pub fn keeps_routes(&self, notification: bool) -> bool {
+    /// Of a peer that has fallen silent nothing is known, its kernel included: its routes are kept
+    /// only where `when_silent` says so. What we end ourselves and begin again is kept as the
+    /// peer keeps ours.
+    pub fn keeps_routes(&self, notification: bool, when_silent: bool) -> bool {
         match self {
             Self::ConnectionClosed | Self::PeerRestarted => true,
-            Self::HoldTimerExpired(_)
-            | Self::SendHoldTimerExpired(_)
-            | Self::MessageError(_)
-            | Self::UnexpectedMessage { .. } => notification,
+            Self::HoldTimerExpired(_) | Self::SendHoldTimerExpired(_) => {
+                notification && when_silent
+            }
+            Self::MessageError(_) | Self::UnexpectedMessage { .. } => notification,
             Self::NotificationReceived(received) => {
                 notification && received.error != NotificationError::Cease(Cease::HardReset)
             }
-            Self::Stopped(_)
-            | Self::Reset(_)
+            Self::Stopped(stop) => notification && stop.comes_back(),
+            Self::Reset(_)
             | Self::Collision
             | Self::Superseded
             | Self::ConnectFailed

@@ -2,7 +2,7 @@
 //!
 //! [`step`] takes a state and an event and gives the next state and what to do, as data. It
 //! remembers nothing, refuses nothing and cannot fail; every pair of state and event has an
-//! answer, and `tests/session_fsm.rs` lists them all.
+//! answer, and `tests/session/fsm.rs` lists them all.
 //!
 //! Of the optional session attributes of RFC 4271 §8, AllowAutomaticStart,
 //! PassiveTcpEstablishment and CollisionDetectEstablishedState are used. DelayOpen,

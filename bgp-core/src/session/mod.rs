@@ -18,13 +18,15 @@
 //! - [`negotiate`] is a pure function of two OPENs; its result, [`Negotiated`], exists only on
 //!   connections whose OPEN was good.
 //! - [`collision`] is a pure function too: who stays when a peer has two connections.
-//! - [`timers`] names every deadline and spaces the attempts of a peer that fails.
+//! - [`timers`] names every deadline and spaces the attempts of a peer that fails; [`redial`] those
+//!   at a peer that was there a moment ago.
 //!
 //! # How to use a [`Session`]
 //!
 //! Methods come in four kinds. *Getters* ask. `handle_*` tell it what happened; *commands*
 //! ([`dialing`](Session::dialing), [`send`](Session::send), [`reset`](Session::reset),
-//! [`set_restarting`](Session::set_restarting)) tell it what to do. After any of these, poll: all
+//! [`set_restarting`](Session::set_restarting),
+//! [`set_forwarding`](Session::set_forwarding)) tell it what to do. After any of these, poll: all
 //! of [`poll_event`](Session::poll_event), then [`poll_control`](Session::poll_control) of each
 //! connection, then [`poll_timeout`](Session::poll_timeout).
 //!
@@ -62,6 +64,7 @@ pub mod fsm;
 mod negotiate;
 mod notice;
 mod receive;
+pub mod redial;
 mod referee;
 mod settings;
 pub mod timers;
@@ -77,6 +80,7 @@ pub use negotiate::{
 pub use settings::{SessionSettings, Stop};
 pub use timers::TimerName;
 
+use crate::family::FamilySet;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use crate::types::ConnectionId;
@@ -84,6 +88,7 @@ use crate::wire::{Message, Notification};
 use bytes::Bytes;
 use connection::Connection;
 use fsm::{Action, Event};
+use redial::Redial;
 use referee::{Attempt, Carried, Machine};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -112,6 +117,12 @@ pub struct Session {
     /// ConnectRetry and IdleHold; the other timers belong to connections.
     deadlines: Deadlines,
     backoff: Backoff,
+    /// The search for a peer that was lost a moment ago.
+    redial: Option<Box<Redial>>,
+    /// When the last attempt to connect began.
+    attempted_at: Instant,
+    /// How long the last attempt that worked took; zero: none has.
+    connect_took: Duration,
     /// What the next OPEN offers.
     offer: Offer,
     /// The state that the last StateChanged reported.
@@ -137,6 +148,9 @@ impl Session {
             connections: SmallVec::new(),
             deadlines: Deadlines::default(),
             backoff: Backoff::default(),
+            redial: None,
+            attempted_at: Instant::ZERO,
+            connect_took: Duration::ZERO,
             offer: Offer::Full,
             reported: State::Idle,
             events: VecDeque::new(),
@@ -231,6 +245,7 @@ impl Session {
         };
         let reason = DownReason::Stopped(why.clone());
         self.started = self.started && why.comes_back();
+        self.redial = None;
         self.deadlines.set(TimerName::IdleHold, None);
         for id in self.connection_ids() {
             let carried = Carried::Reason(reason.clone());
@@ -272,6 +287,7 @@ impl Session {
             return self.drive(now, Machine::Dialer, Event::OpenCollisionDump, carried);
         }
         self.attempt = Attempt::None;
+        self.connect_took = now.since(self.attempted_at);
         self.dialer = None;
         let connection = Connection::new(id, Direction::Dialed, self.offer);
         self.connections.push(Box::new(connection));
@@ -384,6 +400,25 @@ impl Session {
         self.settings.restarting = restarting;
     }
 
+    /// Changes the F bits of OPENs to come (RFC 4724 §3).
+    pub fn set_forwarding(&mut self, families: FamilySet) {
+        self.settings.forwarding = families;
+    }
+
+    /// Changes the pause between attempts to connect.
+    pub fn set_connect_retry(&mut self, span: Duration) {
+        self.settings.connect_retry = span;
+    }
+
+    /// Takes other settings and forgets the failures with those before. A session that has a
+    /// connection goes on with what was said on it: stop it first.
+    pub fn reconfigure(&mut self, settings: SessionSettings) {
+        self.settings = settings;
+        self.backoff = Backoff::default();
+        self.redial = None;
+        self.offer = Offer::Full;
+    }
+
     // Polls.
 
     /// The next event; call until there is none.
@@ -460,7 +495,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::family::{Family, FamilySet};
+    use crate::family::Family;
     use crate::types::{Asn, PeerRole, RouterId};
     use std::net::Ipv4Addr;
 
@@ -478,6 +513,7 @@ mod tests {
             extended_messages: false,
             restart_time: Duration::ZERO,
             restarting: false,
+            forwarding: FamilySet::ALL,
             host_name: "".into(),
         }
     }

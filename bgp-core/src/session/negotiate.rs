@@ -228,8 +228,7 @@ fn reduced_offer(settings: &SessionSettings) -> Vec<Capability> {
     offer
 }
 
-/// RFC 4724 §3. The F bit is set for every family: a reflector is not in the path of the traffic,
-/// so forwarding does not depend on whether it runs.
+/// RFC 4724 §3.
 fn graceful_restart(settings: &SessionSettings) -> Option<Capability> {
     let seconds = u16::try_from(settings.restart_time.as_secs()).unwrap_or(MAX_RESTART_TIME);
     (seconds > 0).then(|| {
@@ -242,7 +241,7 @@ fn graceful_restart(settings: &SessionSettings) -> Option<Capability> {
                 .iter()
                 .map(|family| GracefulFamily {
                     family: family.afi_safi(),
-                    forwarding: true,
+                    forwarding: settings.forwarding.contains(family),
                 })
                 .collect(),
         })

@@ -6,6 +6,7 @@ use super::event::{DownReason, Note, SessionEvent};
 use super::fsm::{self, Action, Event, Notice, State};
 use super::negotiate::{Negotiated, Offer, our_open};
 use super::notice;
+use super::redial::Redial;
 use super::timers::{MIN_CONNECT_RETRY, TimerName};
 use super::{LastError, MAX_CONNECTIONS, MAX_FAREWELLS, Session};
 use crate::family::FamilySet;
@@ -123,7 +124,7 @@ impl Session {
         carried: &mut Carried,
     ) {
         match (action, machine) {
-            (Action::InitiateTcp, _) => self.initiate(),
+            (Action::InitiateTcp, _) => self.initiate(now),
             (Action::StartConnectRetryTimer, _) if dials => self.start_connect_retry(now),
             (Action::StopConnectRetryTimer, _) if dials => {
                 self.deadlines.set(TimerName::ConnectRetry, None);
@@ -173,7 +174,8 @@ impl Session {
 
     // Dialing.
 
-    fn initiate(&mut self) {
+    fn initiate(&mut self, now: Instant) {
+        self.attempted_at = now;
         self.attempt = Attempt::Asked;
         self.counters.attempts += 1;
         self.events.push_back(SessionEvent::Connect);
@@ -181,7 +183,14 @@ impl Session {
 
     fn start_connect_retry(&mut self, now: Instant) {
         if !self.settings.passive {
-            let span = self.settings.connect_retry.max(MIN_CONNECT_RETRY);
+            let retry = self.settings.connect_retry;
+            // A way that takes longer than our patience would never be finished.
+            let searching = self
+                .redial
+                .as_ref()
+                .and_then(|redial| redial.patience(now))
+                .map(|patience| patience.max(self.connect_took * 2).min(retry));
+            let span = searching.unwrap_or(retry).max(MIN_CONNECT_RETRY);
             let at = now + self.rng.jitter(span);
             self.deadlines.set(TimerName::ConnectRetry, Some(at));
         }
@@ -223,7 +232,9 @@ impl Session {
         up_for: Option<Duration>,
     ) {
         let retry = self.settings.connect_retry;
-        let pause = self.backoff.pause(reason, up_for, retry, &mut self.rng);
+        let usual = self.backoff.pause(reason, up_for, retry, &mut self.rng);
+        let pause = self.redial_pause(now, reason, up_for.is_some());
+        let pause = pause.map_or(usual, |pause| pause.min(usual));
         let idle = self.started
             && self.dialer == Some(State::Idle)
             && !self.has_open_connection()
@@ -231,6 +242,21 @@ impl Session {
         if idle {
             self.deadlines.set(TimerName::IdleHold, Some(now + pause));
         }
+    }
+
+    /// The pause before the next attempt while a lost peer is looked for; `None`: it is not.
+    fn redial_pause(
+        &mut self,
+        now: Instant,
+        reason: &DownReason,
+        was_up: bool,
+    ) -> Option<Duration> {
+        if was_up && self.started && !self.settings.passive {
+            self.redial = Some(Box::new(Redial::new(now)));
+        }
+        self.redial
+            .take_if(|redial| !redial.goes_on_after(now, reason));
+        Some(self.redial.as_mut()?.pause(&mut self.rng))
     }
 
     fn has_open_connection(&self) -> bool {
@@ -313,8 +339,11 @@ impl Session {
                 was_up: false,
             }));
         }
-        let note = Note::AttemptEnded { connection, reason };
-        self.events.push_back(SessionEvent::Note(note));
+        let redial = self.redial.as_mut();
+        if redial.is_none_or(|redial| redial.is_news(&reason)) {
+            let note = Note::AttemptEnded { connection, reason };
+            self.events.push_back(SessionEvent::Note(note));
+        }
     }
 
     /// RFC 5492 §3: a peer that refuses our capabilities gets the next OPEN without them.
@@ -347,6 +376,7 @@ impl Session {
         if let Some(connection) = self.connection_mut(id) {
             connection.up_since = Some(now);
         }
+        self.redial = None;
         self.counters.established += 1;
         self.events.push_back(SessionEvent::Established(id));
     }

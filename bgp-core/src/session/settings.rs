@@ -37,6 +37,8 @@ pub struct SessionSettings {
     pub restart_time: Duration,
     /// The R bit of that capability: we have restarted.
     pub restarting: bool,
+    /// The F bits: families in which forwarding survives our restart.
+    pub forwarding: FamilySet,
     /// Sent in the FQDN capability; empty sends neither that nor the software version.
     pub host_name: Arc<str>,
 }
@@ -57,6 +59,7 @@ impl SessionSettings {
             extended_messages: peer.extended_messages,
             restart_time: router.restart_time,
             restarting: router.restarting,
+            forwarding: router.forwarding,
             host_name: router.host_name.as_str().into(),
         }
     }

@@ -1,6 +1,7 @@
 //! What an operator or an embedder may order.
 
 use super::{AdminState, Speaker};
+use crate::config::ConfigError;
 use crate::family::{Family, FamilySet};
 use crate::prefix::IpNet;
 use crate::rib::Reachability;
@@ -27,6 +28,12 @@ pub enum CommandError {
         /// The capability that is missing.
         what: &'static str,
     },
+    /// It was accepted by prefix: its group is configured, it is not.
+    #[error("{0} is a dynamic neighbour: its group is configured, it is not")]
+    Dynamic(String),
+    /// The change would make an invalid configuration.
+    #[error("{0}")]
+    Invalid(ConfigError),
 }
 
 impl Speaker {
@@ -72,6 +79,7 @@ impl Speaker {
         if let Some(entry) = self.peers.get_mut(id) {
             entry.admin = AdminState::Disabled;
         }
+        self.hearing.expect(id, false);
         self.give_up(id, FamilySet::ALL);
         self.with_session(id, |session| session.handle_stop(now, how));
         Ok(())
@@ -87,6 +95,8 @@ impl Speaker {
         let id = self.id_of(peer)?;
         if let Some(entry) = self.peers.get_mut(id) {
             entry.admin = AdminState::Enabled;
+            let configured = entry.dynamic.is_none();
+            self.hearing.expect(id, configured);
         }
         self.with_session(id, |session| session.handle_start(now));
         Ok(())
@@ -146,11 +156,17 @@ impl Speaker {
     }
 
     /// Says whether, and at which cost, a next hop can be reached. Until told otherwise every
-    /// next hop is trusted.
+    /// next hop is trusted or, with `Router::track_next_hops`, none is.
     pub fn set_next_hop(&mut self, now: Instant, address: IpAddr, reachability: Reachability) {
         self.now = now;
         self.rib.set_next_hop(address, reachability);
         self.work_left = true;
+    }
+
+    /// Says in which families what we forward with survives a restart of this process: the F bit
+    /// of OPENs to come (RFC 4724 §3). A node tells what is really in its kernel.
+    pub fn set_forwarding(&mut self, families: FamilySet) {
+        self.peers.set_forwarding(families);
     }
 
     fn id_of(&self, peer: &str) -> Result<PeerId, CommandError> {

@@ -8,7 +8,8 @@
 //! After any `handle_*` or command, call [`Speaker::poll_output`] until it gives `None`, then
 //! [`Speaker::poll_transmit`] for every connection named by [`Output::Transmit`] whose transport
 //! takes bytes, as long as it says there is more; then sleep until [`Speaker::poll_timeout`] or
-//! the next event. Time never runs backwards: `now` of one call is not before that of the last.
+//! the next event. Where routes are installed, take [`Speaker::poll_route_change`] and
+//! [`Speaker::poll_next_hop`] whenever there is room for what they give. Time never runs backwards: `now` of one call is not before that of the last.
 //! Feed bytes that have arrived before calling `handle_timeout`, so that a peer is not declared
 //! silent while its keepalive waits to be read.
 //!
@@ -18,7 +19,8 @@
 //! |---|---|
 //! | [`peers`](self) | every peer with its [`Session`], the connections, the wake-up times |
 //! | [`Rib`] | all routes, groups and cursors; a peer is a [`PeerSlot`] there while it is up |
-//! | `restart` | whether End-of-RIB may be said already |
+//! | `heard` | whose End-of-RIB has come, whose is awaited |
+//! | `restart` | whether ours may be said already |
 //! | `outputs` | what the caller has not yet taken; emptied after every call |
 //!
 //! # Invariants
@@ -30,25 +32,29 @@
 
 mod commands;
 mod graceful;
+mod heard;
 mod output;
 mod peers;
 mod questions;
 mod restart;
+mod roster;
 mod turn;
 
 pub use commands::CommandError;
 pub use graceful::STALE_TIME;
+pub use heard::{FIRST_TABLE, Heard};
 pub use output::{Event, Output, PeerName, Refused};
 pub use questions::{MAX_PAGE, PeerView};
-pub use restart::{DEFERRAL, QUIET};
+pub use restart::{ABSENT, QUIET, RESTART_BIT};
 
 use crate::config::{Config, ConfigError};
-use crate::rib::{PeerSlot, Rib, RibSettings};
+use crate::rib::{NextHopInterest, PeerSlot, Rib, RibSettings, RouteChange};
 use crate::session::TimerName;
 use crate::time::{Duration, Instant};
 use crate::types::{ConnectionId, PeerId};
 use crate::wire::{Cease, Notification, NotificationError};
 use bytes::Bytes;
+use heard::Hearing;
 use peers::{AdminState, PeerTable};
 use restart::RestartGate;
 use std::collections::{BTreeMap, VecDeque};
@@ -83,6 +89,7 @@ pub struct Speaker {
     /// The peer of each slot.
     slots: BTreeMap<PeerSlot, PeerId>,
     outputs: VecDeque<Output>,
+    hearing: Hearing,
     gate: Option<RestartGate>,
     settle: Duration,
     settled_at: Option<Instant>,
@@ -108,17 +115,22 @@ impl Speaker {
             router_id: router.router_id,
             cluster_id: router.cluster_id,
             client_to_client: router.client_to_client,
+            install: router.install,
+            multipath: router.multipath,
+            track_next_hops: router.track_next_hops,
             hash_seed: seed,
         });
         let settle = router.settle;
         let restarting = router.restarting;
-        rib.hold_end_of_rib(restarting);
+        let gate = restarting.then(|| RestartGate::new(now, router.restart_deferral));
+        rib.hold_end_of_rib(gate.as_ref().is_some_and(RestartGate::holds));
         let mut speaker = Self {
             peers: PeerTable::new(config, seed),
             rib,
             slots: BTreeMap::new(),
             outputs: VecDeque::new(),
-            gate: None,
+            hearing: Hearing::new(now),
+            gate,
             settle,
             settled_at: None,
             work_left: false,
@@ -131,11 +143,9 @@ impl Speaker {
             .filter(|entry| entry.admin == AdminState::Enabled)
             .map(|entry| entry.name.id)
             .collect();
-        for id in &active {
-            speaker.with_session(*id, |session| session.handle_start(now));
-        }
-        if restarting {
-            speaker.gate = Some(RestartGate::new(now, active));
+        for id in active {
+            speaker.hearing.expect(id, true);
+            speaker.with_session(id, |session| session.handle_start(now));
         }
         Ok(speaker)
     }
@@ -255,8 +265,8 @@ impl Speaker {
             self.drop_overdue(peer);
             self.with_session(peer, |session| session.handle_timeout(now));
         }
-        if self.gate.as_ref().is_some_and(|gate| gate.is_open(now)) {
-            self.gate = None;
+        let heard = self.hearing.heard();
+        if self.gate.take_if(|gate| gate.is_open(now, heard)).is_some() {
             self.peers.restart_is_over();
             self.rib.hold_end_of_rib(false);
         }
@@ -315,6 +325,24 @@ impl Speaker {
         }
     }
 
+    /// What holds for a prefix now, if something else was told of it before: its best path, equal
+    /// ways to it, rivals. Only with `Router::install`. Each prefix is given once, as it is now,
+    /// however often it changed; take as many as there is room for, whenever there is.
+    pub fn poll_route_change(&mut self) -> Option<RouteChange> {
+        self.rib.poll_route_change()
+    }
+
+    /// A next hop that has come into use, or has gone out of it. Only with
+    /// `Router::track_next_hops`; answer with [`Speaker::set_next_hop`].
+    pub fn poll_next_hop(&mut self) -> Option<NextHopInterest> {
+        self.rib.poll_next_hop()
+    }
+
+    /// Whether [`Speaker::poll_route_change`] or [`Speaker::poll_next_hop`] has something to say.
+    pub fn has_route_news(&self) -> bool {
+        self.rib.has_route_changes() || self.rib.has_next_hop_news()
+    }
+
     /// When to call [`Speaker::handle_timeout`], and what for. A time in the past means "now".
     pub fn poll_timeout(&self) -> Option<(Instant, Wait)> {
         let session = self.peers.next_wake().map(|(at, _, wait)| (at, wait));
@@ -326,7 +354,7 @@ impl Speaker {
         let gate = self
             .gate
             .as_ref()
-            .map(|gate| (gate.next_check(), Wait::EndOfRib));
+            .map(|gate| (gate.next_check(self.hearing.heard()), Wait::EndOfRib));
         [work, settle, session, gate]
             .into_iter()
             .flatten()

@@ -4,6 +4,7 @@
 //! [`ConnectionId`]). All maps are ordered, so that walking them is the same in every run.
 
 use crate::config::{Config, DynamicGroup, Peer, PeerSettings, Router};
+use crate::family::FamilySet;
 use crate::rib::PeerSlot;
 use crate::rng::Rng;
 use crate::session::{Session, SessionSettings};
@@ -107,7 +108,15 @@ impl PeerTable {
         }
     }
 
-    fn insert(&mut self, peer: Peer, dynamic: Option<usize>) -> PeerId {
+    /// From now on OPENs say that forwarding survives a restart in these families.
+    pub(super) fn set_forwarding(&mut self, families: FamilySet) {
+        self.router.forwarding = families;
+        for entry in self.entries.iter_mut().flatten() {
+            entry.session.set_forwarding(families);
+        }
+    }
+
+    pub(super) fn insert(&mut self, peer: Peer, dynamic: Option<usize>) -> PeerId {
         let id = PeerId(self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
@@ -148,21 +157,56 @@ impl PeerTable {
         id
     }
 
-    /// Forgets a dynamic peer that has no connection left.
-    pub(super) fn remove_if_departed(&mut self, id: PeerId) {
-        let Some(entry) = self.get(id) else { return };
-        let Some(group) = entry.dynamic else { return };
-        if entry.connections > 0 || entry.slot.is_some() || entry.kept.is_some() {
-            return;
+    /// All that was configured, but for the peer `without`.
+    pub(super) fn configuration(&self, without: Option<PeerId>) -> Config {
+        let configured = self.iter().filter(|entry| entry.dynamic.is_none());
+        let others = configured.filter(|entry| Some(entry.name.id) != without);
+        Config {
+            router: self.router.clone(),
+            peers: others.map(PeerEntry::configuration).collect(),
+            dynamic: self.dynamic.clone(),
         }
-        let address = entry.name.address;
+    }
+
+    /// Gives a peer without connections another configuration; its address stays.
+    pub(super) fn reconfigure(&mut self, id: PeerId, peer: Peer) {
+        let settings = SessionSettings::new(&self.router, &peer.settings);
+        let Some(entry) = self.get_mut(id) else {
+            return;
+        };
+        entry.port = peer.port;
+        entry.local_address = peer.local_address;
+        entry.settings = peer.settings;
+        entry.session.reconfigure(settings);
+    }
+
+    /// Forgets a peer whose session is stopped and of which nothing is kept.
+    pub(super) fn remove(&mut self, id: PeerId) {
+        let Some(entry) = self.entries.get_mut(id.0 as usize).and_then(Option::take) else {
+            return;
+        };
         if let Some(at) = entry.wakes_at {
             self.wakes.remove(&(at, id));
         }
-        self.by_address.remove(&address);
-        self.dynamic_sizes[group] -= 1;
-        self.entries[id.0 as usize] = None;
+        self.by_address.remove(&entry.name.address);
+        if let Some(size) = entry
+            .dynamic
+            .and_then(|group| self.dynamic_sizes.get_mut(group))
+        {
+            *size -= 1;
+        }
         self.free.push(id.0);
+    }
+
+    /// Forgets a dynamic peer that has no connection left.
+    pub(super) fn remove_if_departed(&mut self, id: PeerId) {
+        let departed = self.get(id).is_some_and(|entry| {
+            let rests = entry.slot.is_none() && entry.kept.is_none();
+            entry.dynamic.is_some() && entry.connections == 0 && rests
+        });
+        if departed {
+            self.remove(id);
+        }
     }
 
     /// The peer that a connection from `remote` belongs to; a dynamic one is made for it.
@@ -244,6 +288,10 @@ impl PeerTable {
         self.entries.get_mut(id.0 as usize)?.as_mut()
     }
 
+    pub(super) fn at_address(&self, address: IpAddr) -> Option<PeerId> {
+        self.by_address.get(&address).copied()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &PeerEntry> {
         self.entries.iter().flatten()
     }
@@ -285,6 +333,17 @@ impl PeerTable {
 }
 
 impl PeerEntry {
+    /// What was configured.
+    pub(super) fn configuration(&self) -> Peer {
+        Peer {
+            name: self.name.name.to_string(),
+            address: self.name.address,
+            port: self.port,
+            local_address: self.local_address,
+            settings: Arc::clone(&self.settings),
+        }
+    }
+
     /// When this peer wants to be woken, and what for.
     fn wants_waking(&self) -> Option<(Instant, Wait)> {
         let id = self.name.id;

@@ -5,7 +5,7 @@
 
 use super::output::PeerName;
 use super::peers::{AdminState, PeerEntry};
-use super::{CommandError, Speaker};
+use super::{CommandError, Heard, Speaker};
 use crate::config::Router;
 use crate::family::{Family, FamilySet};
 use crate::prefix::IpNet;
@@ -84,6 +84,11 @@ impl Speaker {
             .take(limit.min(MAX_PAGE))
             .map(|entry| self.view(entry, now))
             .collect()
+    }
+
+    /// Whose tables we have heard.
+    pub fn heard(&self) -> Heard {
+        self.hearing.heard()
     }
 
     /// How many peers there are, and how many of them are established.

@@ -3,128 +3,119 @@
 //! Peers that kept our routes while we were away drop what we have not said again as soon as they
 //! see our End-of-RIB (RFC 4724 §4.2). A reflector knows only what its peers tell it, so it must
 //! not say End-of-RIB before they have told theirs (§4.1). Routes themselves are never held
-//! back: they are reflected as they come.
+//! back, and least of all our own: they are said as they come.
 //!
-//! The gate opens when every configured peer that can be waited for has said its End-of-RIB and
-//! no session has come up for [`QUIET`], and at the latest after [`DEFERRAL`] (the
-//! Selection_Deferral_Timer), so a dead peer cannot hold it. Peers that are restarting
-//! themselves (R bit) are not waited for: two restarting speakers would wait for each other.
+//! The gate opens when every peer that is up has said the End-of-RIB that is awaited from it and
+//! nothing was news for [`QUIET`]. A configured peer that is not up is waited for until
+//! [`ABSENT`] after the start and no longer, so a dead one does not hold everybody's. The
+//! latest moment is [`Router::restart_deferral`](crate::config::Router::restart_deferral) (the
+//! Selection_Deferral_Timer); where that is zero, as at a node, whose own routes do not depend on
+//! anybody, End-of-RIB is never held back, and the gate decides only how long OPENs say that we
+//! have restarted.
 
-use crate::family::{Family, FamilySet};
+use super::heard::Heard;
 use crate::time::{Duration, Instant};
-use crate::types::PeerId;
-use std::collections::BTreeMap;
 
-/// The gate opens at the latest this long after the start.
-pub const DEFERRAL: Duration = Duration::from_secs(30);
-
-/// No session must have come up, and no End-of-RIB arrived, for this long.
+/// Nothing must have been news for this long.
 pub const QUIET: Duration = Duration::from_secs(2);
+
+/// How long after the start configured peers that are not up are waited for. We dial them at once,
+/// so those that are alive are there by then.
+pub const ABSENT: Duration = Duration::from_secs(5);
+
+/// How long OPENs say at most that we have restarted where End-of-RIB is not held back.
+pub const RESTART_BIT: Duration = Duration::from_secs(30);
 
 /// Decides when End-of-RIB may be said after a restart.
 #[derive(Debug)]
 pub(super) struct RestartGate {
     started: Instant,
-    last_news: Instant,
-    /// Established peers that still owe us an End-of-RIB, and for which families.
-    owed: BTreeMap<PeerId, FamilySet>,
-    /// Configured peers that have not been established yet.
-    absent: Vec<PeerId>,
+    deferral: Duration,
 }
 
 impl RestartGate {
-    /// A gate that waits for `configured` peers.
-    pub(super) fn new(now: Instant, configured: Vec<PeerId>) -> Self {
+    /// A gate that opens after `deferral` at the latest.
+    pub(super) fn new(now: Instant, deferral: Duration) -> Self {
         Self {
             started: now,
-            last_news: now,
-            owed: BTreeMap::new(),
-            absent: configured,
+            deferral,
         }
     }
 
-    /// `peer` is up; `owes` names the families for which it will say End-of-RIB.
-    pub(super) fn established(&mut self, now: Instant, peer: PeerId, owes: FamilySet) {
-        self.last_news = now;
-        self.absent.retain(|id| *id != peer);
-        self.owed.insert(peer, owes);
-    }
-
-    /// `peer` has said End-of-RIB.
-    pub(super) fn end_of_rib(&mut self, now: Instant, peer: PeerId, family: Family) {
-        self.last_news = now;
-        if let Some(owed) = self.owed.get_mut(&peer) {
-            owed.remove(family);
-        }
-    }
-
-    /// `peer` is gone; it is not waited for any more.
-    pub(super) fn down(&mut self, peer: PeerId) {
-        self.owed.remove(&peer);
+    /// Whether End-of-RIB waits for it.
+    pub(super) fn holds(&self) -> bool {
+        !self.deferral.is_zero()
     }
 
     /// When to ask [`Self::is_open`] again, if nothing happens before.
-    pub(super) fn next_check(&self) -> Instant {
-        let deadline = self.started + DEFERRAL;
-        if self.waits_for_someone() {
-            deadline
+    pub(super) fn next_check(&self, heard: Heard) -> Instant {
+        let longest = if self.holds() {
+            self.deferral
         } else {
-            deadline.min(self.last_news + QUIET)
+            RESTART_BIT
+        };
+        let latest = self.started + longest;
+        if heard.owing > 0 {
+            return latest;
         }
+        let quiet = heard.last_news + QUIET;
+        let opens = match heard.absent {
+            0 => quiet,
+            _ => quiet.max(self.started + ABSENT),
+        };
+        opens.min(latest)
     }
 
     /// Whether End-of-RIB may be said.
-    pub(super) fn is_open(&self, now: Instant) -> bool {
-        now >= self.next_check()
-    }
-
-    fn waits_for_someone(&self) -> bool {
-        !self.absent.is_empty() || self.owed.values().any(|owed| !owed.is_empty())
+    pub(super) fn is_open(&self, now: Instant, heard: Heard) -> bool {
+        now >= self.next_check(heard)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DEFAULT_RESTART_DEFERRAL;
 
     const START: Instant = Instant::from_micros(1_000_000);
+    const MOMENT: Duration = Duration::from_micros(1);
 
-    fn v4() -> FamilySet {
-        FamilySet::from_iter([Family::Ipv4Unicast])
+    fn gate() -> RestartGate {
+        RestartGate::new(START, DEFAULT_RESTART_DEFERRAL)
+    }
+
+    fn heard(established: usize, owing: usize, absent: usize) -> Heard {
+        Heard {
+            established,
+            owing,
+            unmarked: 0,
+            absent,
+            last_news: START,
+        }
     }
 
     #[test]
     fn opens_after_quiet_when_nobody_is_expected() {
-        let gate = RestartGate::new(START, vec![]);
-        assert!(!gate.is_open(START));
-        assert!(gate.is_open(START + QUIET));
+        assert!(!gate().is_open(START, heard(0, 0, 0)));
+        assert!(gate().is_open(START + QUIET, heard(0, 0, 0)));
     }
 
     #[test]
-    fn waits_for_a_configured_peer_and_its_end_of_rib() {
-        let peer = PeerId(1);
-        let mut gate = RestartGate::new(START, vec![peer]);
-        assert!(!gate.is_open(START + QUIET));
-        let up = START + Duration::from_secs(3);
-        gate.established(up, peer, v4());
-        assert!(!gate.is_open(up + QUIET));
-        gate.end_of_rib(up, peer, Family::Ipv4Unicast);
-        assert!(gate.is_open(up + QUIET));
+    fn waits_for_the_end_of_rib_of_a_peer_that_is_up_no_longer_than_the_deferral() {
+        let latest = START + DEFAULT_RESTART_DEFERRAL;
+        assert!(!gate().is_open(latest - MOMENT, heard(1, 1, 0)));
+        assert!(gate().is_open(latest, heard(1, 1, 0)));
+        let said = Heard {
+            last_news: START + ABSENT,
+            ..heard(1, 0, 0)
+        };
+        assert!(!gate().is_open(START + ABSENT + QUIET - MOMENT, said));
+        assert!(gate().is_open(START + ABSENT + QUIET, said));
     }
 
     #[test]
-    fn a_dead_peer_holds_it_no_longer_than_the_deferral() {
-        let gate = RestartGate::new(START, vec![PeerId(1)]);
-        assert!(!gate.is_open(START + DEFERRAL - Duration::from_micros(1)));
-        assert!(gate.is_open(START + DEFERRAL));
-    }
-
-    #[test]
-    fn a_peer_that_leaves_again_is_not_waited_for() {
-        let peer = PeerId(1);
-        let mut gate = RestartGate::new(START, vec![peer]);
-        gate.established(START, peer, v4());
-        gate.down(peer);
-        assert!(gate.is_open(START + QUIET));
+    fn a_dead_peer_holds_it_a_few_seconds() {
+        assert!(!gate().is_open(START + ABSENT - MOMENT, heard(1, 0, 1)));
+        assert!(gate().is_open(START + ABSENT, heard(1, 0, 1)));
     }
 }

@@ -99,16 +99,9 @@ impl Speaker {
         entry.established_at = Some(now);
         entry.sessions += 1;
         entry.faults_told.clear();
-        if let Some(gate) = &mut self.gate {
-            // Who restarts itself would wait for us as we for it (RFC 4724 §4.1).
-            let says_end_of_rib = graceful.as_ref().is_some_and(|theirs| !theirs.restarting);
-            let owes = if says_end_of_rib {
-                families
-            } else {
-                FamilySet::EMPTY
-            };
-            gate.established(now, id, owes);
-        }
+        // Who restarts itself would wait for us as we for it (RFC 4724 §4.1).
+        let awaited = graceful.as_ref().is_some_and(|theirs| !theirs.restarting);
+        self.hearing.established(now, id, families, awaited);
         if let Some(kept) = &mut entry.kept {
             let forwarding = graceful::still_forwarding(graceful.as_ref());
             kept.until = now + STALE_TIME;
@@ -156,6 +149,7 @@ impl Speaker {
         };
         let Some(slot) = entry.slot else { return };
         let summary = self.rib.update(slot, update);
+        self.hearing.update(now, id);
         let mut repeated = FamilySet::EMPTY;
         let peer = &entry.name;
         for fault in &update.faults {
@@ -166,9 +160,7 @@ impl Speaker {
             }
         }
         if let Some(family) = update.end_of_rib {
-            if let Some(gate) = &mut self.gate {
-                gate.end_of_rib(now, id, family);
-            }
+            self.hearing.end_of_rib(now, id, family);
             repeated = FamilySet::from_iter([family]);
             self.outputs.push_back(Output::Event(Event::EndOfRib {
                 peer: peer.clone(),
@@ -198,7 +190,8 @@ impl Speaker {
         let graceful = entry.graceful.take();
         let both_say_n = graceful.as_ref().is_some_and(|theirs| theirs.notification);
         let mut keep = FamilySet::EMPTY;
-        if helps && reason.keeps_routes(both_say_n) {
+        let when_silent = entry.settings.keep_when_silent;
+        if helps && reason.keeps_routes(both_say_n, when_silent) {
             keep = graceful::families_to_keep(graceful.as_ref());
         }
         if let Some(slot) = entry.slot.take() {
@@ -213,9 +206,7 @@ impl Speaker {
             self.rib.peer_down(slot, keep);
             self.work_left = true;
         }
-        if let Some(gate) = &mut self.gate {
-            gate.down(id);
-        }
+        self.hearing.down(now, id);
         self.tell(Event::Down {
             peer,
             reason,

@@ -7,10 +7,12 @@
     reason = "a test ends at what it does not expect"
 )]
 
+mod changes;
 mod decision;
 mod export;
 mod groups;
 mod import;
+mod kernel;
 mod limits;
 mod questions;
 mod readers;

@@ -29,6 +29,9 @@ pub(crate) fn settings() -> RibSettings {
         router_id: OUR_ID,
         cluster_id: OUR_CLUSTER,
         client_to_client: true,
+        install: false,
+        multipath: 1,
+        track_next_hops: false,
         hash_seed: 1,
     }
 }

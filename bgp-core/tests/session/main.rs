@@ -14,6 +14,7 @@ mod lone;
 mod negotiate;
 mod pair;
 mod protocol;
+mod redial;
 mod sentences;
 mod transport;
 mod walk;
@@ -41,6 +42,7 @@ fn settings() -> SessionSettings {
         extended_messages: true,
         restart_time: Duration::from_secs(120),
         restarting: false,
+        forwarding: FamilySet::ALL,
         host_name: "rr-1".into(),
     }
 }

@@ -28,6 +28,10 @@ pub(crate) struct World {
     links: Vec<Link>,
     next_id: u64,
     rng: Rng,
+    /// How long the way through the network takes at least.
+    pub(crate) delay: Duration,
+    /// Attempts to connect get no answer.
+    pub(crate) dark: bool,
     /// By how much the way through the network varies, in microseconds.
     pub(crate) jitter: u64,
     /// Largest piece in which octets arrive.
@@ -75,6 +79,8 @@ impl World {
             links: Vec::new(),
             next_id: 1,
             rng,
+            delay: LATENCY,
+            dark: false,
             jitter: 0,
             chunk: 64,
         }
@@ -188,6 +194,14 @@ impl World {
             link.mute[side] = true;
             link.to[1 - side].clear();
         }
+    }
+
+    /// From now on nothing passes in either direction, and nobody is told; or it does again, but
+    /// for connections from before.
+    pub(crate) fn partition(&mut self, begins: bool) {
+        self.mute(LEFT);
+        self.mute(RIGHT);
+        self.dark = begins;
     }
 
     /// One end forgets everything, as after a crash; the other is told only if `reset`.
@@ -314,7 +328,9 @@ impl World {
         link.ids[side] = Some(id);
         let there = self.now + self.latency();
         let back = there + self.latency();
-        if self.ends[1 - side].listens {
+        if self.dark {
+            // Nothing comes back.
+        } else if self.ends[1 - side].listens {
             link.to[1 - side].push_back((there, Item::Accepted));
             link.to[side].push_back((back, Item::Connected));
         } else {
@@ -360,7 +376,7 @@ impl World {
     }
 
     fn latency(&mut self) -> Duration {
-        LATENCY + Duration::from_micros(self.rng.below(self.jitter))
+        self.delay + Duration::from_micros(self.rng.below(self.jitter))
     }
 
     fn forget_dead_links(&mut self) {

@@ -25,6 +25,9 @@
 //! It knows no protocol rules; what an order does is the engine's business.
 
 mod convert;
+pub mod directives;
+pub mod node;
+pub mod node_view;
 mod orders;
 mod problem;
 mod questions;

@@ -59,6 +59,14 @@ impl From<CommandError> for Failure {
             CommandError::UnknownPeer(_) => {
                 (StatusCode::NOT_FOUND, "`bgpctl peers` lists them all")
             }
+            CommandError::Dynamic(_) => (
+                StatusCode::CONFLICT,
+                "reset or disable it, or change its group in the configuration",
+            ),
+            CommandError::Invalid(_) => (
+                StatusCode::BAD_REQUEST,
+                "docs/configuration.md says what is allowed",
+            ),
             CommandError::NotEstablished(_) => (
                 StatusCode::CONFLICT,
                 "`bgpctl peer NAME` says why it is down",

@@ -3,14 +3,17 @@
 //! A group with `accept` takes dynamic neighbours; every group can be named by peers, which then
 //! have its settings but for those that they set themselves.
 
+use super::Kind;
 use super::diagnostic::suggestion;
 use super::policy::Policies;
+use super::role::Role;
 use super::section::{Places, Reader, Section};
+use bgp_blocks::{NodeSettings, POOLS_POLICY};
 use bgp_core::complaint::Complaint;
 use bgp_core::config::{DEFAULT_ACCEPT_LIMIT, DEFAULT_PORT, DynamicGroup, Peer, PeerSettings};
 use bgp_core::family::FamilySet;
 use bgp_core::policy::Policy;
-use bgp_core::prefix::IpNet;
+use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::types::{Asn, PeerRole};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -20,9 +23,9 @@ use std::time::Duration;
 
 /// What a group or a peer says about its sessions, and what it leaves open.
 #[derive(Clone, Default)]
-struct RawSettings {
+pub(super) struct RawSettings {
     remote_as: Option<Asn>,
-    role: Option<PeerRole>,
+    pub(super) role: Option<Role>,
     families: Option<FamilySet>,
     hold_time: Option<Duration>,
     connect_retry: Option<Duration>,
@@ -33,6 +36,7 @@ struct RawSettings {
     next_hop_self: Option<bool>,
     import: Option<String>,
     export: Option<String>,
+    keep_when_silent: Option<bool>,
     max_prefixes: Option<u32>,
 }
 
@@ -111,8 +115,46 @@ pub(super) fn read_peers(root: &mut Section<'_, '_>, reader: &mut Reader<'_>) ->
         .collect()
 }
 
+impl RawGroup {
+    /// A group that accepts nobody and that peers name.
+    pub(super) fn used(name: &str, settings: RawSettings, element: String, places: Places) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            accept: None,
+            limit: None,
+            settings,
+            element,
+            places,
+            used: Cell::new(true),
+        }
+    }
+}
+
+impl RawPeer {
+    /// A peer that has everything but its name and address from a group.
+    pub(super) fn of_group(
+        group: &str,
+        name: String,
+        address: IpAddr,
+        element: String,
+        places: Places,
+    ) -> Self {
+        Self {
+            name: Some(name),
+            address: Some(address),
+            port: None,
+            local_address: None,
+            group: Some(group.to_owned()),
+            settings: RawSettings::default(),
+            element,
+            places,
+        }
+    }
+}
+
 impl RawSettings {
-    fn read(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Self {
+    /// Reads those keys.
+    pub(super) fn read(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Self {
         Self {
             remote_as: section.take("remote-as", reader),
             role: section.take("role", reader),
@@ -126,6 +168,7 @@ impl RawSettings {
             next_hop_self: section.take("next-hop-self", reader),
             import: section.take("import", reader),
             export: section.take("export", reader),
+            keep_when_silent: section.take("keep-when-silent", reader),
             max_prefixes: section.take("max-prefixes", reader),
         }
     }
@@ -145,14 +188,65 @@ impl RawSettings {
             next_hop_self: self.next_hop_self.or(group.next_hop_self),
             import: self.import.or(group.import.clone()),
             export: self.export.or(group.export.clone()),
+            keep_when_silent: self.keep_when_silent.or(group.keep_when_silent),
             max_prefixes: self.max_prefixes.or(group.max_prefixes),
         }
     }
 }
 
+/// What defaults depend on.
+#[derive(Clone, Copy)]
+pub(super) enum Own<'r> {
+    /// We are a reflector.
+    Reflector,
+    /// We are a node with these addresses.
+    Node(&'r NodeSettings),
+}
+
+impl Own<'_> {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Reflector => Kind::Reflector,
+            Self::Node(_) => Kind::Node,
+        }
+    }
+
+    /// A node exchanges the families in which it has an address: it could announce and forward
+    /// nothing else.
+    fn families(self, default: FamilySet) -> FamilySet {
+        match self {
+            Self::Reflector => default,
+            Self::Node(node) => node.addresses.iter().map(family_of).collect(),
+        }
+    }
+
+    /// A node is known to its peers by its own address, so it connects from there.
+    fn local_address(self, peer: IpAddr) -> Option<IpAddr> {
+        match self {
+            Self::Reflector => None,
+            Self::Node(node) => node.address(family_of(&IpNet::from(peer))),
+        }
+    }
+
+    /// A node takes from internal peers, and tells them, what lies in its pools and services.
+    fn policy(self, role: PeerRole) -> Option<&'static str> {
+        match self {
+            Self::Node(_) if role.is_internal() => Some(POOLS_POLICY),
+            Self::Reflector | Self::Node(_) => None,
+        }
+    }
+}
+
+/// All of both, as they were read.
+pub(super) struct Raw {
+    pub(super) groups: Vec<RawGroup>,
+    pub(super) peers: Vec<RawPeer>,
+}
+
 /// Turns what was read into what it means.
 pub(super) struct Resolver<'r, 's> {
     local_as: Asn,
+    own: Own<'r>,
     policies: &'r Policies,
     groups: &'r [RawGroup],
     by_name: BTreeMap<&'r str, &'r RawGroup>,
@@ -165,6 +259,7 @@ impl<'r, 's> Resolver<'r, 's> {
     /// A resolver for a router in `local_as`.
     pub(super) fn new(
         local_as: Asn,
+        own: Own<'r>,
         policies: &'r Policies,
         groups: &'r [RawGroup],
         reader: &'r mut Reader<'s>,
@@ -177,6 +272,7 @@ impl<'r, 's> Resolver<'r, 's> {
         }
         Self {
             local_as,
+            own,
             policies,
             groups,
             by_name,
@@ -268,7 +364,9 @@ impl<'r, 's> Resolver<'r, 's> {
             name: raw.name.unwrap_or_else(|| address.to_string()),
             address,
             port: raw.port.unwrap_or(DEFAULT_PORT),
-            local_address: raw.local_address,
+            local_address: raw
+                .local_address
+                .or_else(|| self.own.local_address(address)),
             settings: settings?,
         };
         Some((peer, places))
@@ -295,9 +393,13 @@ impl<'r, 's> Resolver<'r, 's> {
         places: &Places,
         group: Option<&str>,
     ) -> Option<Arc<PeerSettings>> {
-        let import = self.policy(raw.import.as_deref(), "import", element, places);
-        let export = self.policy(raw.export.as_deref(), "export", element, places);
-        let (remote_as, role) = self.who(&raw, element, places)?;
+        let (remote_as, written) = self.who(&raw, element, places).unzip();
+        let role = written.map(Role::of_engine);
+        let unset = role.and_then(|role| self.own.policy(role));
+        let named = |name: &Option<String>| name.as_deref().or(unset).map(str::to_owned);
+        let import = self.policy(named(&raw.import).as_deref(), "import", element, places);
+        let export = self.policy(named(&raw.export).as_deref(), "export", element, places);
+        let (remote_as, role) = remote_as.zip(role)?;
         if role == PeerRole::External {
             self.warn_default_deny("import", "come in", element, places);
             self.warn_default_deny("export", "go out", element, places);
@@ -305,7 +407,9 @@ impl<'r, 's> Resolver<'r, 's> {
         let default = PeerSettings::new(remote_as, role);
         let settings = PeerSettings {
             group: group.unwrap_or_default().to_owned(),
-            families: raw.families.unwrap_or(default.families),
+            families: raw
+                .families
+                .unwrap_or_else(|| self.own.families(default.families)),
             hold_time: raw.hold_time.unwrap_or(default.hold_time),
             connect_retry: raw.connect_retry.unwrap_or(default.connect_retry),
             passive: raw.passive.unwrap_or(default.passive),
@@ -315,6 +419,9 @@ impl<'r, 's> Resolver<'r, 's> {
             next_hop_self: raw.next_hop_self.unwrap_or(default.next_hop_self),
             import,
             export,
+            keep_when_silent: raw
+                .keep_when_silent
+                .unwrap_or(written.is_some_and(Role::is_beside_the_traffic)),
             max_prefixes: raw.max_prefixes,
             ..default
         };
@@ -332,22 +439,24 @@ impl<'r, 's> Resolver<'r, 's> {
     }
 
     /// Their AS and role, each of which may follow from the other.
-    fn who(
-        &mut self,
-        raw: &RawSettings,
-        element: &str,
-        places: &Places,
-    ) -> Option<(Asn, PeerRole)> {
+    fn who(&mut self, raw: &RawSettings, element: &str, places: &Places) -> Option<(Asn, Role)> {
         if places.refused.contains("remote-as") || places.refused.contains("role") {
             return None;
         }
         let ours = self.local_as;
+        let kind = self.own.kind();
+        if let Some(complaint) = raw.role.and_then(|role| role.fault(kind)) {
+            let element = format!("{element} role");
+            self.reader.error(&element, places.of("role"), complaint);
+            return None;
+        }
         let missing = match (raw.remote_as, raw.role) {
             (Some(remote_as), Some(role)) => return Some((remote_as, role)),
             (Some(remote_as), None) if remote_as != ours => {
-                return Some((remote_as, PeerRole::External));
+                return Some((remote_as, Role::External));
             }
-            (None, Some(role)) if role.is_internal() => return Some((ours, role)),
+            (None, Some(role)) if role.of_engine().is_internal() => return Some((ours, role)),
+            (Some(_) | None, None) if kind == Kind::Node => return Some((ours, Role::Reflector)),
             (Some(_), None) => Complaint::new(
                 "role is missing for a peer in our own AS",
                 "client, non-client",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The policies that peers can name.
 pub(super) struct Policies {
-    built_in: [Arc<Policy>; 2],
+    built_in: Vec<Arc<Policy>>,
     defined: Vec<Defined>,
 }
 
@@ -21,10 +21,18 @@ struct Defined {
 }
 
 impl Policies {
-    /// Reads all tables.
-    pub(super) fn read(root: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Self {
+    /// Reads all tables. `pools` is what a node has built in besides.
+    pub(super) fn read(
+        root: &mut Section<'_, '_>,
+        pools: Option<Policy>,
+        reader: &mut Reader<'_>,
+    ) -> Self {
         let mut policies = Self {
-            built_in: [Policy::accept_all(), Policy::reject_all()].map(Arc::new),
+            built_in: [Policy::accept_all(), Policy::reject_all()]
+                .into_iter()
+                .chain(pools)
+                .map(Arc::new)
+                .collect(),
             defined: Vec::new(),
         };
         for section in root.tables("policy", "[[policy]]", reader) {
@@ -62,14 +70,15 @@ impl Policies {
     }
 
     fn check_name(&self, name: &str, span: Span, reader: &mut Reader<'_>) {
-        let built_in = self.built_in.iter().any(|policy| policy.name == name);
+        let built_in_names: Vec<&str> = self.built_in.iter().map(|p| p.name.as_str()).collect();
+        let built_in = built_in_names.contains(&name);
         let taken = self.defined.iter().find(|other| other.policy.name == name);
         let element = format!("policy {name:?}");
         if built_in {
             let complaint = Complaint::new(
                 "the name of a built-in policy",
-                "any other name",
-                "rename it; accept-all and reject-all need not be written down",
+                format!("any name but {}", built_in_names.join(", ")),
+                "rename it; built-in policies need not be written down",
             );
             reader.error(&element, span, complaint);
         } else if let Some(other) = taken {

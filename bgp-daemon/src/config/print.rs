@@ -1,7 +1,7 @@
 //! A [`DaemonConfig`] as the text that would give it: complete, with every default written out.
 
-use super::DaemonConfig;
 use super::value::format_duration;
+use super::{DaemonConfig, print_node};
 use bgp_core::config::{DynamicGroup, Peer, PeerSettings, Router};
 use bgp_core::policy::Policy;
 use std::collections::BTreeSet;
@@ -9,12 +9,19 @@ use std::fmt::{self, Display};
 
 impl Display for DaemonConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        router(f, &self.speaker.router, &self.listen)?;
+        match &self.node {
+            Some(node) => print_node::node(f, node, self)?,
+            None => router(f, &self.speaker.router, &self.listen)?,
+        }
+        let role = match &self.node {
+            Some(_) => print_node::role,
+            None => |settings: &PeerSettings| settings.role.to_string(),
+        };
         for one in &self.policies {
             policy(f, one)?;
         }
         for group in &self.speaker.dynamic {
-            dynamic(f, group)?;
+            dynamic(f, group, role)?;
         }
         let dynamic = self.speaker.dynamic.iter().map(|group| group.name.as_str());
         let named = self.speaker.peers.iter();
@@ -30,9 +37,15 @@ impl Display for DaemonConfig {
             )?;
             key(f, "name", quoted(name))?;
         }
-        self.speaker.peers.iter().try_for_each(|one| peer(f, one))
+        self.speaker
+            .peers
+            .iter()
+            .try_for_each(|one| peer(f, one, role))
     }
 }
+
+/// How the role of a peer is called.
+type Role = fn(&PeerSettings) -> String;
 
 fn router(f: &mut fmt::Formatter<'_>, router: &Router, listen: &[impl Display]) -> fmt::Result {
     writeln!(f, "[router]")?;
@@ -46,6 +59,11 @@ fn router(f: &mut fmt::Formatter<'_>, router: &Router, listen: &[impl Display]) 
         f,
         "restart-time",
         quoted(format_duration(router.restart_time)),
+    )?;
+    key(
+        f,
+        "restart-deferral",
+        quoted(format_duration(router.restart_deferral)),
     )?;
     key(f, "host-name", quoted(&router.host_name))
 }
@@ -66,15 +84,15 @@ fn policy(f: &mut fmt::Formatter<'_>, policy: &Policy) -> fmt::Result {
     Ok(())
 }
 
-fn dynamic(f: &mut fmt::Formatter<'_>, group: &DynamicGroup) -> fmt::Result {
+fn dynamic(f: &mut fmt::Formatter<'_>, group: &DynamicGroup, role: Role) -> fmt::Result {
     writeln!(f, "\n[[group]]")?;
     key(f, "name", quoted(&group.name))?;
     key(f, "accept", list(&group.accept))?;
     key(f, "accept-limit", group.limit)?;
-    settings(f, &group.settings)
+    settings(f, &group.settings, role)
 }
 
-fn peer(f: &mut fmt::Formatter<'_>, peer: &Peer) -> fmt::Result {
+fn peer(f: &mut fmt::Formatter<'_>, peer: &Peer, role: Role) -> fmt::Result {
     writeln!(f, "\n[[peer]]")?;
     key(f, "name", quoted(&peer.name))?;
     key(f, "address", quoted(peer.address))?;
@@ -86,12 +104,12 @@ fn peer(f: &mut fmt::Formatter<'_>, peer: &Peer) -> fmt::Result {
     if !peer.settings.group.is_empty() {
         key(f, "group", quoted(&peer.settings.group))?;
     }
-    settings(f, &peer.settings)
+    settings(f, &peer.settings, role)
 }
 
-fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings) -> fmt::Result {
+fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings, role: Role) -> fmt::Result {
     key(f, "remote-as", settings.remote_as)?;
-    key(f, "role", quoted(settings.role))?;
+    key(f, "role", quoted(role(settings)))?;
     let families: Vec<_> = settings.families.iter().collect();
     key(f, "families", list(&families))?;
     key(f, "hold-time", quoted(format_duration(settings.hold_time)))?;
@@ -108,6 +126,7 @@ fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings) -> fmt::Result 
     let everything = settings.role.is_internal();
     policy_name(f, "import", settings.import.as_deref(), everything)?;
     policy_name(f, "export", settings.export.as_deref(), everything)?;
+    key(f, "keep-when-silent", settings.keep_when_silent)?;
     match settings.max_prefixes {
         Some(limit) => key(f, "max-prefixes", limit),
         None => writeln!(f, "# max-prefixes: not set, no limit"),
@@ -127,17 +146,17 @@ fn policy_name(
     }
 }
 
-fn key(f: &mut fmt::Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
+pub(super) fn key(f: &mut fmt::Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
     writeln!(f, "{name} = {value}")
 }
 
 /// A TOML string.
-fn quoted(value: impl Display) -> String {
+pub(super) fn quoted(value: impl Display) -> String {
     toml::Value::String(value.to_string()).to_string()
 }
 
 /// A TOML list of strings.
-fn list(values: &[impl Display]) -> String {
+pub(super) fn list(values: &[impl Display]) -> String {
     let values: Vec<String> = values.iter().map(quoted).collect();
     format!("[{}]", values.join(", "))
 }

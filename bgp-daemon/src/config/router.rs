@@ -22,6 +22,9 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<RawRouter> {
     let Some(value) = root.value("router") else {
+        if root.has("node") {
+            return None;
+        }
         let complaint = Complaint::new(
             "no [router]",
             "a table [router] with at least as",
@@ -49,6 +52,10 @@ pub(super) fn read(
         &mut router.restart_time,
         section.take("restart-time", reader),
     );
+    set(
+        &mut router.restart_deferral,
+        section.take("restart-deferral", reader),
+    );
     router.client_to_client = section.take("client-to-client", reader).unwrap_or(true);
     let host_name = section.take("host-name", reader);
     router.host_name = host_name.unwrap_or_else(|| host.name.clone());
@@ -65,6 +72,12 @@ fn read_listen(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Vec<So
     let Some(listen) = listen else {
         return everywhere(DEFAULT_PORT);
     };
+    each_once(section, &listen, reader);
+    listen
+}
+
+/// Says which addresses of `listen` stand there twice.
+pub(super) fn each_once(section: &Section<'_, '_>, listen: &[SocketAddr], reader: &mut Reader<'_>) {
     for (index, address) in listen.iter().enumerate() {
         if listen.iter().take(index).any(|earlier| earlier == address) {
             let complaint = Complaint::new(
@@ -73,8 +86,8 @@ fn read_listen(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Vec<So
                 "remove one of the two",
             );
             let span = section.places().of_item("listen", Some(index));
-            reader.error("router listen", span, complaint);
+            let element = format!("{} listen", section.element());
+            reader.error(&element, span, complaint);
         }
     }
-    listen
 }

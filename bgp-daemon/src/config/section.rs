@@ -13,12 +13,26 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Reader<'s> {
     pub(super) source: &'s str,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Where each table stands, by what it is called in messages.
+    pub(super) places: BTreeMap<String, Places>,
 }
 
 impl Reader<'_> {
     /// Says that something is wrong.
     pub(super) fn error(&mut self, element: &str, span: Span, complaint: Complaint) {
         self.push(Severity::Error, element, span, complaint, None);
+    }
+
+    /// What stands in `value`; `None` where it was refused.
+    pub(super) fn value<T: FromToml>(&mut self, element: &str, value: &Value<'_>) -> Option<T> {
+        let taken = T::from_toml(value, self.source);
+        taken
+            .map_err(|refusals| {
+                for refusal in refusals {
+                    self.error(element, refusal.span, refusal.complaint);
+                }
+            })
+            .ok()
     }
 
     /// Says that something is perhaps not as meant.
@@ -45,14 +59,14 @@ impl Reader<'_> {
 }
 
 /// Where the keys of an element stand in the source.
-#[derive(Clone, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Places {
     /// The header, for what is not there.
     pub(super) header: Span,
     /// Values by key.
     pub(super) values: BTreeMap<String, Span>,
     /// Items of values that are lists, by key.
-    items: BTreeMap<String, Vec<Span>>,
+    pub(super) items: BTreeMap<String, Vec<Span>>,
     /// Keys whose values were refused: what follows from them is not worth a word.
     pub(super) refused: BTreeSet<String>,
 }
@@ -153,6 +167,31 @@ impl<'s, 'v> Section<'s, 'v> {
         entry.map(|(_, value)| value)
     }
 
+    /// Whether `key` is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.places.values.contains_key(key)
+    }
+
+    /// All keys, for a table whose keys are names: each with its place and its value.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'v str, Span, &'v Value<'s>)> {
+        let entries = self.table.iter();
+        entries.map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
+    }
+
+    /// Refuses `key`, which belongs into files of another program, where it is there.
+    pub(super) fn refuse(
+        &mut self,
+        key: &'static str,
+        complaint: Complaint,
+        reader: &mut Reader<'_>,
+    ) {
+        let entry = self.table.iter().find(|(name, _)| name.get_ref() == key);
+        if let Some((name, _)) = entry {
+            self.asked.push(key);
+            reader.error(&self.element, name.span(), complaint);
+        }
+    }
+
     /// The value of `key`; `None` where it is not there or was refused.
     pub(super) fn take<T: FromToml>(
         &mut self,
@@ -160,17 +199,11 @@ impl<'s, 'v> Section<'s, 'v> {
         reader: &mut Reader<'_>,
     ) -> Option<T> {
         let value = self.value(key)?;
-        match T::from_toml(value, reader.source) {
-            Ok(value) => Some(value),
-            Err(refusals) => {
-                self.places.refused.insert(key.to_owned());
-                let element = format!("{} {key}", self.element);
-                for refusal in refusals {
-                    reader.error(&element, refusal.span, refusal.complaint);
-                }
-                None
-            }
+        let taken = reader.value(&format!("{} {key}", self.element), value);
+        if taken.is_none() {
+            self.places.refused.insert(key.to_owned());
         }
+        taken
     }
 
     /// The value of `key`, which must be there; `advice` says what to write.
@@ -228,6 +261,7 @@ impl<'s, 'v> Section<'s, 'v> {
             );
             reader.error(&self.element, key.span(), complaint);
         }
+        reader.places.insert(self.element, self.places.clone());
         self.places
     }
 }

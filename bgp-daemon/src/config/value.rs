@@ -6,7 +6,7 @@ use bgp_core::config::MAX_TIMER;
 use bgp_core::family::{Family, FamilySet};
 use bgp_core::policy::{Action, PrefixRange, parse_prefix};
 use bgp_core::prefix::IpNet;
-use bgp_core::types::{Asn, PeerRole};
+use bgp_core::types::Asn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use toml::Spanned;
@@ -27,7 +27,7 @@ pub(super) trait FromToml: Sized {
     fn from_toml(value: &Value<'_>, source: &str) -> Result<Self, Vec<Refusal>>;
 }
 
-fn refuse<T>(
+pub(super) fn refuse<T>(
     value: &Value<'_>,
     found: impl Into<String>,
     allowed: impl Into<String>,
@@ -52,7 +52,12 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
     }
 }
 
-fn text<'v>(value: &'v Value<'_>, allowed: &str, example: &str) -> Result<&'v str, Vec<Refusal>> {
+/// The text of a string.
+pub(super) fn text<'v>(
+    value: &'v Value<'_>,
+    allowed: &str,
+    example: &str,
+) -> Result<&'v str, Vec<Refusal>> {
     let DeValue::String(text) = value.get_ref() else {
         let advice = format!("write it in quotes, like {example:?}");
         return refuse(value, describe(value.get_ref()), allowed, advice);
@@ -60,7 +65,8 @@ fn text<'v>(value: &'v Value<'_>, allowed: &str, example: &str) -> Result<&'v st
     Ok(text)
 }
 
-fn integer(value: &Value<'_>, allowed: &str, max: u64) -> Result<u64, Vec<Refusal>> {
+/// A number that is not negative and at most `max`.
+pub(super) fn integer(value: &Value<'_>, allowed: &str, max: u64) -> Result<u64, Vec<Refusal>> {
     if let Some(number) = number(value).filter(|number| *number <= max) {
         return Ok(number);
     }
@@ -197,16 +203,7 @@ impl FromToml for SocketAddr {
 impl FromToml for Duration {
     fn from_toml(value: &Value<'_>, _source: &str) -> Result<Self, Vec<Refusal>> {
         const ALLOWED: &str = "whole seconds (90), or a number with its unit: ms, s, m or h";
-        let span = match value.get_ref() {
-            DeValue::String(text) => parse_duration(text),
-            DeValue::Integer(_) => number(value).map(Self::from_secs),
-            DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_)
-            | DeValue::Table(_) => None,
-        };
-        match span {
+        match duration(value) {
             Some(span) if span <= MAX_TIMER => Ok(span),
             Some(_) => refuse(
                 value,
@@ -221,6 +218,19 @@ impl FromToml for Duration {
                 "write it like 90, \"90s\" or \"1500ms\"",
             ),
         }
+    }
+}
+
+/// A span of time in any of its forms.
+pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
+    match value.get_ref() {
+        DeValue::String(text) => parse_duration(text),
+        DeValue::Integer(_) => number(value).map(Duration::from_secs),
+        DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
     }
 }
 
@@ -248,7 +258,11 @@ pub(super) fn format_duration(span: Duration) -> String {
 }
 
 /// A value that is one of a few words.
-fn word<T: Copy>(value: &Value<'_>, what: &str, words: &[(&str, T)]) -> Result<T, Vec<Refusal>> {
+pub(super) fn word<T: Copy>(
+    value: &Value<'_>,
+    what: &str,
+    words: &[(&str, T)],
+) -> Result<T, Vec<Refusal>> {
     let names = words.iter().map(|(name, _)| *name);
     let allowed = names.clone().collect::<Vec<_>>().join(", ");
     let example = words.first().map_or("", |(name, _)| *name);
@@ -262,18 +276,6 @@ fn word<T: Copy>(value: &Value<'_>, what: &str, words: &[(&str, T)]) -> Result<T
             &allowed,
             suggestion(text, names, "choose one of these"),
         ),
-    }
-}
-
-impl FromToml for PeerRole {
-    fn from_toml(value: &Value<'_>, _source: &str) -> Result<Self, Vec<Refusal>> {
-        let words = [
-            ("client", Self::Client),
-            ("non-client", Self::NonClient),
-            ("external", Self::External),
-            ("internal", Self::NonClient),
-        ];
-        word(value, "role", &words)
     }
 }
 

@@ -19,13 +19,17 @@
 //! - The first line that is printed says who we are, where we listen and whom we accept.
 //! - What the engine does never waits for a log line or an admin client.
 
+pub mod blocks;
 mod events;
 mod listen;
 mod mark;
+mod supervisor;
+
+pub(crate) use supervisor::change_peers;
 
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
-use crate::config::{DaemonConfig, Loaded, Report};
+use crate::config::{DaemonConfig, Kind, Loaded, Report};
 use crate::host::{Host, everywhere};
 use crate::log;
 use bgp_core::config::DEFAULT_PORT;
@@ -86,7 +90,9 @@ pub fn run(options: &Options) -> ExitCode {
 fn check(options: &Options) -> Result<(), String> {
     let host = Host::look();
     let (config, warnings) = match load(options, &host)? {
-        Some(Loaded { config, warnings }) => (config, warnings.to_string()),
+        Some(Loaded {
+            config, warnings, ..
+        }) => (config, warnings.to_string()),
         None => {
             // What is in use now, perhaps by ourselves, says nothing against a configuration.
             let addresses = match listen::choose() {
@@ -109,7 +115,7 @@ fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
     let loaded = options
         .config
         .as_deref()
-        .map(|path| DaemonConfig::load(path, host));
+        .map(|path| DaemonConfig::load(path, Kind::Reflector, host));
     loaded
         .transpose()
         .map_err(|error| format!("the configuration is refused\n\n{error}"))
@@ -127,7 +133,9 @@ struct Prepared {
 fn start(options: &Options) -> Result<(), String> {
     let host = Host::look();
     let (config, warnings, listening) = match load(options, &host)? {
-        Some(Loaded { config, warnings }) => {
+        Some(Loaded {
+            config, warnings, ..
+        }) => {
             let listening = listen::bind(&config.listen)?;
             (config, Some(warnings), listening)
         }

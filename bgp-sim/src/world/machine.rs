@@ -1,6 +1,7 @@
 //! One host of a world: its speaker, its sockets, and when it wakes.
 
 use super::Fault;
+use super::kernel::Kernel;
 use crate::network::Port;
 use crate::scenario::{OwnRoute, Stopping};
 use bgp_core::prefix::IpNet;
@@ -35,6 +36,8 @@ pub(super) struct Machine {
     pub(super) disabled: BTreeSet<usize>,
     /// Peers whose session is up, by address.
     pub(super) up: BTreeSet<IpAddr>,
+    /// Who installs its routes.
+    pub(super) kernel: Kernel,
     /// How often the speaker was told something.
     pub(super) steps: u64,
     /// Ports of outgoing connections given so far.
@@ -106,6 +109,7 @@ impl Machine {
         self.ports.clear();
         self.disabled.clear();
         self.up.clear();
+        self.kernel = Kernel::default();
         self.wake = None;
     }
 }

@@ -9,6 +9,7 @@
 //! | `mod.rs` | the clock: takes the next happening and tells who it concerns |
 //! | `machine.rs` | one host: its speaker, its sockets, when it wakes |
 //! | `circuits.rs` | dialling, answering, delivering, closing |
+//! | `kernel.rs` | whoever installs a host's routes |
 //! | `operations.rs` | what the timetable says, done |
 //! | `watch.rs` | what must hold after every step, and whether it is quiet |
 //!
@@ -25,6 +26,7 @@
 //! - A faulty run is an `Err` with one sentence; [`World::run`] adds when it was.
 
 mod circuits;
+mod kernel;
 mod machine;
 mod operations;
 mod watch;
@@ -320,6 +322,7 @@ impl World {
                 }
             }
             if taken == 0 {
+                self.listen(host)?;
                 self.plan_wake(host);
                 return self.watch_step(host);
             }

@@ -133,6 +133,7 @@ impl World {
         let limit = self.now + MAX_UNQUIET;
         loop {
             self.advance(self.now + PATIENCE)?;
+            self.listen_to_all()?;
             let mut unquiet = self.unquiet();
             if unquiet.is_none() {
                 unquiet = self.behind();
@@ -187,7 +188,7 @@ impl World {
             let name = self.name(host);
             let speaker = self.speaker(host)?;
             let works = matches!(speaker.poll_timeout(), Some((_, Wait::Work | Wait::Settle)));
-            if works || speaker.counts().departed > 0 {
+            if works || speaker.counts().departed > 0 || speaker.has_route_news() {
                 return Some(format!("{name} has work left"));
             }
             let views = speaker.peers(self.now);

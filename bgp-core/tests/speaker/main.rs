@@ -1,0 +1,9 @@
+//! The speaker as a whole, in virtual time: reflectors and nodes joined by pipes.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod net;
+mod restart;
+mod roster;
+mod silence;
+mod whole;
