@@ -2,5 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod adoption;
+mod conflicts;
 mod order;
 mod scene;
