@@ -118,6 +118,9 @@ impl Supervisor {
 
     async fn add_block(&mut self, block: IpNet) -> Outcome<String> {
         let configured = blocks_of(&self.running);
+        let Target::Node(..) = &self.target else {
+            return Err(no_node());
+        };
         let change = Change {
             add_blocks: vec![block],
             ..Change::default()
@@ -144,10 +147,17 @@ impl Supervisor {
             remove_blocks: vec![block],
             ..Change::default()
         };
-        self.apply(change).await?;
+        let applied = self.apply(change).await;
         let Target::Node(_, store) = &mut self.target else {
             return Err(no_node());
         };
+        if applied.is_err() && store.is_added(block) {
+            // It was added once and does not fit any more.
+            let forgotten = store.remove(block, &configured);
+            forgotten.map_err(|error| refused(error.to_string(), NOT_DONE))?;
+            return Ok(format!("block {block} was not in use, and is forgotten"));
+        }
+        applied?;
         if let Err(error) = store.remove(block, &configured) {
             let undo = Change {
                 add_blocks: vec![block],

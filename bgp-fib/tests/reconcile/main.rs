@@ -1,0 +1,6 @@
+//! The reconciler against a kernel made up: one rule per test, and random campaigns.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod order;
+mod scene;
