@@ -44,6 +44,7 @@ mod tun;
 pub mod tunnel;
 pub mod wiring;
 
+use crate::capability::Need;
 use crate::netns::Namespace;
 use crate::reflector::{self, Range, Reflector, Terms as ReflectorTerms};
 use crate::{During, Error, Result, check, wait};
@@ -95,6 +96,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What the machine must have.
+    pub fn needs(&self) -> Vec<Need> {
+        let mut needs = vec![Need::Namespaces];
+        for make in &self.speakers {
+            needs.extend(make.needs());
+        }
+        needs.extend(self.reflectors.iter().flat_map(|make| make.needs()));
+        if self.encapsulation.uses_ipip() {
+            needs.push(Need::Tunnels);
+        }
+        needs
+    }
+
     fn make_of(&self, node: NodeNumber) -> Result<speaker::Make> {
         let index = usize::from(node.0 - 1) % self.speakers.len().max(1);
         let make = self.speakers.get(index).copied();
@@ -304,8 +318,11 @@ impl Cluster {
             }
             Encapsulation::Vxlan => {
                 let local = number.site().router_id();
+                let [a, b, c, d] = local.octets();
+                // The rule by which our speaker knows the hardware address of every node.
+                let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
                 node.ip(&format!(
-                    "link add {VXLAN_DEVICE} type vxlan id {VXLAN_ID} dstport {VXLAN_PORT} \
+                    "link add {VXLAN_DEVICE} address {mac} type vxlan id {VXLAN_ID} dstport {VXLAN_PORT} \
                      local {local} nolearning\n\
                      link set {VXLAN_DEVICE} up"
                 ))?;
@@ -547,7 +564,7 @@ impl Way {
         if plain {
             Self::Plain(format!("{hop} eth0"))
         } else if encapsulation == Encapsulation::Vxlan {
-            Self::Tunnel(VXLAN_DEVICE.to_owned())
+            Self::Tunnel(format!("{hop} {VXLAN_DEVICE}"))
         } else {
             Self::Tunnel(format!("{hop} {}", tunnel::DEVICE))
         }
@@ -558,9 +575,7 @@ impl Way {
             (Kind::Blackhole, _, _) => Self::Blackhole,
             (Kind::Unicast, Some(gateway), Some(device)) => {
                 let device = node.device_name(device);
-                if device == VXLAN_DEVICE && route.onlink {
-                    Self::Tunnel(device)
-                } else if route.onlink {
+                if route.onlink {
                     Self::Tunnel(format!("{gateway} {device}"))
                 } else {
                     Self::Plain(format!("{gateway} {device}"))

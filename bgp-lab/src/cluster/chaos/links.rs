@@ -43,7 +43,7 @@ pub(super) fn carrier(scene: &mut Scene<'_>) -> Result<Finding> {
     let back = Instant::now();
     scene.cluster.fabric.carrier(VICTIM.site(), true)?;
     let finding = Finding::since(scene, &mark)?;
-    let took = scene.last_loss(&mark, back);
+    let took = finding.last_loss(back);
     Ok(finding.within("works", Some(took), Duration::from_millis(300)))
 }
 
@@ -55,7 +55,7 @@ pub(super) fn partition(scene: &mut Scene<'_>) -> Result<Finding> {
     scene.cluster.fabric.partition(false)?;
     scene.cluster.wait_routes(LIMIT)?;
     let finding = Finding::since(scene, &mark)?;
-    let took = scene.last_loss(&mark, joined);
+    let took = finding.last_loss(joined);
     let inside = Finding::of(scene, &mark, |path| {
         rack(&path.from.to_string()) == rack(&path.to.to_string())
     })?;

@@ -202,6 +202,12 @@ impl Finding {
         })
     }
 
+    /// When the last lost packet was sent, as a time after `since`; zero when that was before.
+    fn last_loss(&self, since: Instant) -> Duration {
+        let last = self.figures.last_lost.unwrap_or(since);
+        last.saturating_duration_since(since)
+    }
+
     fn measured(mut self, text: String) -> Self {
         self.measured = text;
         self
@@ -274,14 +280,6 @@ impl Scene<'_> {
         mut holds: impl FnMut(&mut Cluster) -> Result<bool>,
     ) -> Result<Option<Duration>> {
         wait::timed(since, limit, || holds(self.cluster))
-    }
-
-    /// When the last packet since `mark` was lost, as a time after `since`; zero when all losses
-    /// were before.
-    fn last_loss(&self, mark: &Mark, since: Instant) -> Duration {
-        let figures = self.streams.figures(mark.at, Instant::now(), |_| true);
-        let last = figures.last_lost.unwrap_or(since);
-        last.saturating_duration_since(since)
     }
 }
 

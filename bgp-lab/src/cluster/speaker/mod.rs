@@ -6,6 +6,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `ours` | `bgp-node` |
 //! | `bird` | BIRD 2, set up as Calico sets it up |
 //!
 //! # Invariants
@@ -15,6 +16,7 @@
 //! - No speaker is told anything that a real node would not know.
 
 mod bird;
+mod ours;
 
 use super::plan::{Encapsulation, NodeNumber, Site};
 use crate::capability::Need;
@@ -124,17 +126,20 @@ pub trait NodeSpeaker: Send {
 /// Which speaker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Make {
+    /// `bgp-node`.
+    Ours,
     /// BIRD 2.
     Bird,
 }
 
 impl Make {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Bird];
+    pub const ALL: [Self; 2] = [Self::Ours, Self::Bird];
 
     /// The word for it on the command line.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Ours => "ours",
             Self::Bird => "bird",
         }
     }
@@ -142,6 +147,7 @@ impl Make {
     /// What the machine must have to run it.
     pub fn needs(self) -> &'static [Need] {
         match self {
+            Self::Ours => &[Need::Namespaces],
             Self::Bird => Brand::Bird.needs(),
         }
     }
@@ -153,7 +159,7 @@ impl Make {
                 "BIRD makes no neighbour and forwarding entries for VXLAN (in Calico, Felix does): \
                  use another speaker or another encapsulation",
             ),
-            (Self::Bird, _) => None,
+            (Self::Ours | Self::Bird, _) => None,
         }
     }
 
@@ -165,6 +171,7 @@ impl Make {
         dir: PathBuf,
     ) -> Box<dyn NodeSpeaker> {
         match self {
+            Self::Ours => Box::new(ours::Ours::new(terms, namespace, dir)),
             Self::Bird => Box::new(bird::Bird::new(terms, namespace, dir)),
         }
     }
