@@ -204,6 +204,7 @@ fn negotiated_lines(negotiated: &Negotiated, add: &mut impl FnMut(&str, String))
     add("graceful restart", restart);
     for (key, families) in [
         ("add-path from them", &negotiated.add_path_receive),
+        ("add-path to them", &negotiated.add_path_send),
         ("IPv6 next hops", &negotiated.extended_next_hop),
     ] {
         if !families.is_empty() {

@@ -127,6 +127,20 @@ impl Fib {
         }
     }
 
+    /// `table` is one of ours from now on: what stood there with our mark was taken for another's.
+    pub(crate) fn claim_table(&mut self, table: u32) {
+        let spots = self.foreign.spots().filter(|(other, _)| *other == table);
+        let ours: Vec<Route> = spots
+            .flat_map(|spot| self.foreign.at_spot(*spot))
+            .filter(|route| self.whose(route) == Whose::Ours)
+            .cloned()
+            .collect();
+        for route in ours {
+            self.foreign.remove(&route);
+            self.route_heard(route, false);
+        }
+    }
+
     /// A route of another is there.
     pub(crate) fn foreign_put(&mut self, route: Route, replaced: bool) {
         let key = route.key;

@@ -8,7 +8,7 @@
 
 use bgp_core::prefix::IpNet;
 use bgp_fib::kernel::{
-    Answer, Dump, Hop, How, KernelError, LinkIndex, Notice, Request, Route, RouteKey, Target,
+    Answer, Dump, Hop, How, KernelError, Link, LinkIndex, Notice, Request, Route, RouteKey, Target,
     Ticket,
 };
 use bgp_fib::netlink::{Commands, Dumper, Inbox, Messages, Received, Socket, notice};
@@ -123,7 +123,8 @@ impl Wire {
     /// Why a request that must not go well did not.
     pub(crate) fn refused(&mut self, request: Request) -> (i32, String) {
         let shown = format!("{request:?}");
-        let error = self.tell(vec![request]).remove(0).expect_err(&shown);
+        let error = self.tell(vec![request]).remove(0).err();
+        let error = error.unwrap_or_else(|| panic!("not refused: {shown}"));
         (error.errno, error.text.to_string())
     }
 
@@ -144,10 +145,7 @@ impl Wire {
         let mut routes: Vec<Route> = self
             .dump(Dump::Routes)
             .into_iter()
-            .filter_map(|notice| match notice {
-                Notice::Route { route, .. } => Some(route),
-                _ => None,
-            })
+            .filter_map(route_of)
             .filter(|route| route.protocol == protocol)
             .collect();
         routes.sort_by_key(|route| route.key);
@@ -170,6 +168,22 @@ impl Wire {
             }
         }
     }
+}
+
+/// The route that is there.
+pub(crate) fn route_of(notice: Notice) -> Option<Route> {
+    let Notice::Route { route, .. } = notice else {
+        return None;
+    };
+    Some(route)
+}
+
+/// The link that is there.
+pub(crate) fn link_of(notice: &Notice) -> Option<&Link> {
+    let Notice::Link(link) = notice else {
+        return None;
+    };
+    Some(link)
 }
 
 /// A key of ours in the main table.
