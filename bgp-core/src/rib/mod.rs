@@ -70,6 +70,7 @@ mod peers;
 mod prefixes;
 mod readers;
 mod rejudge;
+mod stale;
 mod table;
 mod update;
 mod views;

@@ -16,4 +16,5 @@ mod kernel;
 mod limits;
 mod questions;
 mod readers;
+mod stale;
 mod support;

@@ -86,6 +86,7 @@ pub(crate) fn facts(n: u32, role: PeerRole) -> PeerFacts {
         four_octet_as: true,
         send_limit: wire::MAX_LEN,
         extended_next_hop: FamilySet::EMPTY,
+        long_lived: true,
         enhanced_refresh: false,
         settings: Arc::new(PeerSettings {
             import: policy.clone(),
