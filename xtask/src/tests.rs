@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Crates whose tests are pure: no socket, no root, no sleep.
 const PURE: [&str; 3] = ["bgp-core", "bgp-sim", "xtask"];
 
+/// Crates whose binaries a cluster needs.
+const CLUSTER: [&str; 4] = ["bgp-rr", "bgp-node", "bgp-daemon", "bgp-lab"];
+
 /// Seeds that every full test run simulates.
 const SEEDS: &str = "0..400";
 
@@ -75,6 +78,18 @@ pub(crate) fn namespaces(filter: Option<&str>) -> Outcome {
     skips.report(false)
 }
 
+/// `cargo xtask lab`.
+pub(crate) fn cluster(arguments: &[String]) -> Outcome {
+    let mut build = cargo(&["build", "--release", "--bins"]);
+    build.args(CLUSTER.iter().flat_map(|name| ["-p", name]));
+    run(build)?;
+    // Waits for Ctrl-C, and removes what it made: the terminal's signal goes to it as well.
+    let lab = root().join("target/release/bgp-lab");
+    let mut up = crate::run::command(lab, &["up"]);
+    up.args(arguments);
+    run(up)
+}
+
 /// `cargo xtask sim`.
 pub(crate) fn simulation(arguments: &[String]) -> Outcome {
     let mut sim = cargo(&["run", "-q", "--release", "-p", "bgp-sim", "--"]);
@@ -106,6 +121,8 @@ fn lab(filter: Option<&str>, skips: &Skips) -> Outcome {
         "-p",
         "bgp-rr",
         "-p",
+        "bgp-node",
+        "-p",
         "bgp-daemon",
         "--bins",
     ]))?;
@@ -128,6 +145,7 @@ fn lab(filter: Option<&str>, skips: &Skips) -> Outcome {
     test.args(filter);
     let binaries = root().join("target/release");
     test.env("BGP_RR_BIN", binaries.join("bgp-rr"))
+        .env("BGP_NODE_BIN", binaries.join("bgp-node"))
         .env("BGPCTL_BIN", binaries.join("bgpctl"))
         .env("BGP_LAB_SKIPPED", &skips.file);
     run(test)

@@ -143,10 +143,10 @@ impl Fib {
             .collect()
     }
 
-    /// Whether everything that is wanted is in the kernel, and nothing else of ours but leftovers
-    /// that wait for the sweep.
+    /// Whether everything that is wanted is in the kernel, as far as we know, and nothing else of
+    /// ours but leftovers that wait for the sweep.
     pub fn in_sync(&self) -> bool {
-        self.is_idle()
+        self.has_settled()
             && self.routes.parked_len() == 0
             && self.tunnels.parked_len() == 0
             && self.wanted.values().all(|asked| asked.hold.is_none())
@@ -155,9 +155,12 @@ impl Fib {
     /// Whether there is nothing to do now: no request to send, no answer and no dump awaited. What
     /// waits for something else may still be wanted.
     pub fn is_idle(&self) -> bool {
+        self.has_settled() && self.resync.is_quiet()
+    }
+
+    fn has_settled(&self) -> bool {
         self.has_looked()
             && !self.is_dirty()
-            && self.resync.is_quiet()
             && self.flights.awaited.is_empty()
             && self.routes.pending_len() == 0
             && self.tunnels.pending_len() == 0
