@@ -33,9 +33,11 @@
 //! # Echoes
 //!
 //! The kernel tells the monitor of our own changes too, with the port of our socket. The answers
-//! have told us already, so an echo is passed over, with one exception: while a notification of
-//! somebody else's change has been read and there is still more to read. Then an echo that follows
-//! says that our change came *after* theirs, and only the echo can say that.
+//! have told us already, so an echo is no news; but it says *when*. A change of somebody else that
+//! stands before the echo of ours for the same key is history: ours came after it. So notices are
+//! held until all that lies in the socket is read, and those that an echo has overtaken are
+//! dropped. Without that we would take an old deletion for a new one, or, by telling echoes as
+//! news, our own last but one change for somebody else's.
 //!
 //! # Bounds
 //!

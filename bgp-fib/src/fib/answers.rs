@@ -88,8 +88,14 @@ impl Fib {
         };
         let before = self.routes.trouble(key).cloned();
         let tries = before.as_ref().map_or(0, |trouble| trouble.tries);
-        let until = self.now + pause(tries.saturating_add(1), &mut self.rng);
         let conflict = matches!(cause, Cause::Conflict(_));
+        // Time alone hardly ends a conflict: news of the other's route, or a look, set it free.
+        let patience = if conflict {
+            tries.saturating_add(9)
+        } else {
+            tries.saturating_add(1)
+        };
+        let until = self.now + pause(patience, &mut self.rng);
         let reason = Reason {
             cause: cause.clone(),
             error: Some(error.clone()),

@@ -162,11 +162,23 @@ impl Fib {
             self.hosts.touch_all();
             self.refresh();
         }
-        // What seemed to have a key of ours has been looked at.
-        let foreign = &self.foreign;
-        self.routes.release(self.now, |key: &RouteKey, reason| {
-            matches!(reason.cause, Cause::Conflict(_)) && foreign.at(key).is_none()
-        });
+        // What seemed to have a key of ours has been looked at; if the look was asked for when it
+        // was over already, the next one counts.
+        if self.resync.is_quiet() {
+            let foreign = &self.foreign;
+            self.routes
+                .release(self.now, |key: &RouteKey, reason| match reason.cause {
+                    Cause::Conflict(None) => true,
+                    Cause::Conflict(Some(_)) => foreign.at(key).is_none(),
+                    Cause::FirstLook
+                    | Cause::Link(_)
+                    | Cause::NextHop(_)
+                    | Cause::Network
+                    | Cause::Object
+                    | Cause::Fight
+                    | Cause::Time => false,
+                });
+        }
         let drifted = std::mem::take(&mut self.drifted);
         if self.has_looked() {
             self.events.push(FibEvent::Synced { first, drifted });

@@ -221,8 +221,7 @@ impl Fib {
             None => self.now,
         };
         if self.tables.insert(place.table) {
-            // Ours may stand there since a former life, so far taken for another's.
-            self.resync.ask();
+            self.claim_table(place.table);
         }
         self.hold_names(&wanted);
         let asked = Asked {

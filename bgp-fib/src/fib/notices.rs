@@ -127,6 +127,20 @@ impl Fib {
         }
     }
 
+    /// `table` is one of ours from now on: what stood there with our mark was taken for another's.
+    pub(crate) fn claim_table(&mut self, table: u32) {
+        let spots = self.foreign.spots().filter(|(other, _)| *other == table);
+        let ours: Vec<Route> = spots
+            .flat_map(|spot| self.foreign.at_spot(*spot))
+            .filter(|route| self.whose(route) == Whose::Ours)
+            .cloned()
+            .collect();
+        for route in ours {
+            self.foreign.remove(&route);
+            self.route_heard(route, false);
+        }
+    }
+
     /// A route of another is there.
     pub(crate) fn foreign_put(&mut self, route: Route, replaced: bool) {
         let key = route.key;
@@ -154,11 +168,13 @@ impl Fib {
             prefix: *prefix,
         };
         let key = self.key(place);
+        if self.foreign.at(&key).is_some() {
+            return;
+        }
+        self.conflict_over(&key);
         let waits = |cause: &Cause| matches!(cause, Cause::Conflict(_));
         let parked = self.routes.trouble(&key);
-        if parked.is_some_and(|trouble| waits(&trouble.cause.cause))
-            && self.foreign.at(&key).is_none()
-        {
+        if parked.is_some_and(|trouble| waits(&trouble.cause.cause)) {
             self.routes.wake(&key);
         }
     }

@@ -104,13 +104,16 @@ impl Keeper {
     /// Waits until something is so.
     pub(crate) fn until(&self, what: &str, done: impl Fn(&Fib) -> bool + Copy + Send + 'static) {
         let began = std::time::Instant::now();
+        let mut pause = Duration::from_millis(1);
         while !self.ask(move |fib, _| done(fib)) {
             if began.elapsed() > LIMIT {
                 let shown = self
                     .ask(|fib, _| format!("{:#?}\n{:#?}", fib.counts(), fib.statuses(None, 20)));
                 panic!("waiting for {what}: {shown}");
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(pause);
+            // Questions about very many routes are not cheap.
+            pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
 
