@@ -46,7 +46,7 @@ pub mod resolve;
 pub mod wanted;
 
 #[cfg(feature = "edge")]
-pub use edge::{Events, Gone, Handle, Sockets, spawn};
+pub use edge::{Asker, Events, Gone, Handle, Sockets, spawn};
 pub use fib::{
     Audit, Cause, Counts, Difference, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus,
     Settings, Subject,

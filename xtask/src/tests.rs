@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const PURE: [&str; 3] = ["bgp-core", "bgp-sim", "xtask"];
 
 /// Crates whose binaries a cluster needs.
-const CLUSTER: [&str; 3] = ["bgp-rr", "bgp-daemon", "bgp-lab"];
+const CLUSTER: [&str; 4] = ["bgp-rr", "bgp-node", "bgp-daemon", "bgp-lab"];
 
 /// Seeds that every full test run simulates.
 const SEEDS: &str = "0..400";
@@ -121,6 +121,8 @@ fn lab(filter: Option<&str>, skips: &Skips) -> Outcome {
         "-p",
         "bgp-rr",
         "-p",
+        "bgp-node",
+        "-p",
         "bgp-daemon",
         "--bins",
     ]))?;
@@ -143,6 +145,7 @@ fn lab(filter: Option<&str>, skips: &Skips) -> Outcome {
     test.args(filter);
     let binaries = root().join("target/release");
     test.env("BGP_RR_BIN", binaries.join("bgp-rr"))
+        .env("BGP_NODE_BIN", binaries.join("bgp-node"))
         .env("BGPCTL_BIN", binaries.join("bgpctl"))
         .env("BGP_LAB_SKIPPED", &skips.file);
     run(test)

@@ -25,6 +25,7 @@
 //!   (RFC 1997); we are in no confederation.
 //! - Towards peers that take several paths to a prefix (RFC 7911) the same rules hold for each of
 //!   the two that they are told of ([`Plane`]).
+//! - What is long-lived stale goes only to peers that know what that means (RFC 9494 §4.3).
 //! - A route whose message would be longer than the peer takes is not announced; it alone.
 
 use super::attributes::RouteAttributes;
@@ -84,6 +85,8 @@ pub struct ExportProfile {
     pub cluster_id: ClusterId,
     /// Whether routes of clients are reflected to clients.
     pub client_to_client: bool,
+    /// Whether they take routes that are long-lived stale (RFC 9494).
+    pub long_lived: bool,
     /// The next hop that they are told.
     pub next_hop: NextHopRule,
     /// The export policy.
@@ -129,6 +132,9 @@ pub enum Refusal {
     NoAdvertise,
     /// It carries NO_EXPORT or NO_EXPORT_SUBCONFED, and the peers are external.
     NoExport,
+    /// It is long-lived stale, and the peers have not said that they know what that means
+    /// (RFC 9494 §4.3).
+    LongLivedStale,
     /// The export policy refused it.
     ExportPolicy,
     /// External peers without an export policy: nothing goes out (RFC 8212 §3).
@@ -191,6 +197,9 @@ fn may_reach(profile: &ExportProfile, route: &Route<'_>) -> Result<(), Refusal> 
     let within = [Community::NO_EXPORT, Community::NO_EXPORT_SUBCONFED];
     if !profile.role.is_internal() && communities.iter().any(|c| within.contains(c)) {
         return Err(Refusal::NoExport);
+    }
+    if route.attributes.is_long_lived_stale() && !profile.long_lived {
+        return Err(Refusal::LongLivedStale);
     }
     match (&profile.policy, profile.role.is_internal()) {
         (None, false) => Err(Refusal::NoExportPolicy),

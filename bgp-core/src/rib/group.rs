@@ -323,6 +323,7 @@ impl Group {
                 Refusal::NotReflected
                 | Refusal::NoAdvertise
                 | Refusal::NoExport
+                | Refusal::LongLivedStale
                 | Refusal::ExportPolicy
                 | Refusal::NoExportPolicy
                 | Refusal::NextHopFamily,

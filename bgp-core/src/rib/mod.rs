@@ -71,6 +71,7 @@ mod prefixes;
 mod readers;
 mod reading;
 mod rejudge;
+mod stale;
 mod table;
 mod update;
 mod views;

@@ -44,6 +44,8 @@ pub struct PeerFacts {
     pub extended_next_hop: FamilySet,
     /// Whether a repeated table is framed by markers (RFC 7313).
     pub enhanced_refresh: bool,
+    /// Whether it announced long-lived graceful restart, as we did (RFC 9494).
+    pub long_lived: bool,
     /// Policies, limits and the next-hop rule.
     pub settings: Arc<PeerSettings>,
 }
@@ -72,6 +74,9 @@ pub(super) struct Peer {
     pub(super) up: bool,
     /// After the session: families whose paths stay until [`Rib::forget`](super::Rib::forget).
     pub(super) kept: FamilySet,
+    /// After the session: of the kept families those whose paths are long-lived stale, or become so
+    /// as the walk over the table comes by.
+    pub(super) aged: FamilySet,
     /// After the session: families whose paths are being removed.
     pub(super) draining: FamilySet,
     /// Set when the last [`Rib::transmit`](super::Rib::transmit) left nothing behind (or none was
@@ -181,6 +186,7 @@ impl Peers {
             serial,
             up: true,
             kept: FamilySet::EMPTY,
+            aged: FamilySet::EMPTY,
             draining: FamilySet::EMPTY,
             idle: true,
             turn: false,
@@ -309,6 +315,7 @@ impl PeerFacts {
             asn: settings.asn,
             cluster_id: settings.cluster_id,
             client_to_client: settings.client_to_client,
+            long_lived: self.long_lived,
             next_hop: if own_next_hop {
                 export::NextHopRule::Ourselves(self.local_address)
             } else {

@@ -14,6 +14,7 @@ use super::loc_rib::{BestChange, LocRib};
 use super::paths::{NewPath, Path, Paths};
 use super::peers::{PeerSlot, Peers};
 use super::prefixes::PrefixTable;
+use super::stale::Gone;
 use super::{RibSettings, Shared};
 use crate::family::Family;
 use crate::prefix::Nlri;
@@ -44,8 +45,9 @@ pub(super) struct Table {
     pub(super) changes: Option<Changes>,
     /// The walk that decides everything again.
     sweep: Sweep,
-    /// Until that walk is over, it judges paths by their peers' import policies again.
-    pub(super) rejudging: bool,
+    /// Until that walk is over, it looks at each path anew: whether it may be used, and whether it
+    /// has become long-lived stale.
+    pub(super) revising: bool,
 }
 
 /// A walk over all prefixes that decides each again, because a next hop or a policy has changed or
@@ -191,7 +193,7 @@ impl Table {
             rival_groups: 0,
             changes: settings.install.then(Changes::default),
             sweep: Sweep::default(),
-            rejudging: false,
+            revising: false,
         }
     }
 
@@ -254,7 +256,7 @@ impl Table {
         of_prefix.filter(|(_, path)| path.peer == slot).count() >= MAX_PATHS_OF_PEER
     }
 
-    fn replace(
+    pub(super) fn replace(
         &mut self,
         shared: &mut Shared,
         slot: PeerSlot,
@@ -282,7 +284,9 @@ impl Table {
         }
         self.decide(shared, prefix, Cause::Replaced(old));
         if let Some(old) = old {
+            let gone = Gone::in_favour_of(shared, self.routes.paths.get(old), slot, said);
             self.free(shared, old);
+            self.forget_what_is_void(shared, prefix, gone);
         }
     }
 
@@ -290,7 +294,7 @@ impl Table {
     pub(super) fn withdraw(&mut self, shared: &mut Shared, slot: PeerSlot, nlri: &Nlri) -> bool {
         let prefix = self.routes.prefixes.find(&nlri.prefix);
         let path = prefix.and_then(|prefix| self.find(shared, slot, prefix, nlri.path_id));
-        path.map(|path| self.remove(shared, path)).is_some()
+        path.map(|path| self.take_back(shared, path)).is_some()
     }
 
     /// Removes paths of a session that is gone, for one unit of `budget` each. Says whether there
@@ -310,11 +314,19 @@ impl Table {
                 return true;
             }
             *budget -= 1;
-            self.remove(shared, path);
+            self.take_back(shared, path);
         }
     }
 
-    fn remove(&mut self, shared: &mut Shared, path: PathIndex) {
+    /// Removes a path, and what its end makes void.
+    fn take_back(&mut self, shared: &mut Shared, path: PathIndex) {
+        let taken = *self.routes.paths.get(path);
+        let gone = Gone::of(shared, &taken);
+        self.remove(shared, path);
+        self.forget_what_is_void(shared, taken.prefix, gone);
+    }
+
+    pub(super) fn remove(&mut self, shared: &mut Shared, path: PathIndex) {
         let prefix = self.routes.paths.get(path).prefix;
         self.unlink(shared, path);
         self.decide(shared, prefix, Cause::Removed(path));
@@ -532,12 +544,18 @@ impl Table {
         self.sweep.phase = Phase::ToEnd;
     }
 
+    /// Each path has to be looked at anew, and each prefix decided again.
+    pub(super) fn begin_revision(&mut self) {
+        self.revising = true;
+        self.begin_sweep();
+    }
+
     /// Decides prefixes again after [`Table::begin_sweep`].
     pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         loop {
             let end = match self.sweep.phase {
                 Phase::Idle => {
-                    self.rejudging = false;
+                    self.revising = false;
                     return false;
                 }
                 Phase::ToEnd => self.routes.prefixes.len(),
@@ -556,7 +574,10 @@ impl Table {
             *budget -= 1;
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
-            let rejudged = self.rejudging && self.rejudge(shared, prefix);
+            if self.revising {
+                self.age(shared, prefix);
+            }
+            let rejudged = self.revising && self.rejudge(shared, prefix);
             self.decide(shared, prefix, Cause::Sweep);
             if rejudged {
                 // What may be used no more is not seen by the decision.

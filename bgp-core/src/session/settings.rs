@@ -37,6 +37,9 @@ pub struct SessionSettings {
     pub extended_messages: bool,
     /// Restart Time of our graceful restart capability; zero sends none.
     pub restart_time: Duration,
+    /// How long peers may keep our routes after the Restart Time (RFC 9494); `None` sends no
+    /// long-lived graceful restart capability, zero one without that wish.
+    pub long_lived_restart_time: Option<Duration>,
     /// The R bit of that capability: we have restarted.
     pub restarting: bool,
     /// The F bits: families in which forwarding survives our restart.
@@ -61,6 +64,9 @@ impl SessionSettings {
             add_path_send: peer.add_path_send,
             extended_messages: peer.extended_messages,
             restart_time: router.restart_time,
+            long_lived_restart_time: peer
+                .knows_long_lived()
+                .then_some(peer.long_lived_restart_time),
             restarting: router.restarting,
             forwarding: router.forwarding,
             host_name: router.host_name.as_str().into(),

@@ -17,4 +17,5 @@ mod kernel;
 mod limits;
 mod questions;
 mod readers;
+mod stale;
 mod support;

@@ -87,6 +87,7 @@ pub(crate) fn facts(n: u32, role: PeerRole) -> PeerFacts {
         send_limit: wire::MAX_LEN,
         add_path_send: FamilySet::EMPTY,
         extended_next_hop: FamilySet::EMPTY,
+        long_lived: true,
         enhanced_refresh: false,
         settings: Arc::new(PeerSettings {
             import: policy.clone(),

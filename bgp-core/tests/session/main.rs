@@ -43,6 +43,7 @@ fn settings() -> SessionSettings {
         extended_messages: true,
         restart_time: Duration::from_secs(120),
         restarting: false,
+        long_lived_restart_time: Some(Duration::from_secs(3_600)),
         forwarding: FamilySet::ALL,
         host_name: "rr-1".into(),
     }

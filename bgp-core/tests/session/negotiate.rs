@@ -8,8 +8,8 @@ use bgp_core::session::{
 use bgp_core::time::Duration;
 use bgp_core::types::{Asn, PeerRole, RouterId};
 use bgp_core::wire::{
-    AddPath, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, MAX_EXTENDED_LEN,
-    MAX_LEN, Notification, NotificationError, Open, OpenError,
+    AddPath, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, LongLivedFamily,
+    MAX_EXTENDED_LEN, MAX_LEN, Notification, NotificationError, Open, OpenError,
 };
 use std::net::Ipv4Addr;
 
@@ -335,6 +335,31 @@ fn graceful_restart_counts_when_both_sent_it() {
 }
 
 #[test]
+fn long_lived_restart_counts_beside_graceful_restart_when_both_sent_it() {
+    let restart = Capability::GracefulRestart(GracefulRestart {
+        restarting: false,
+        notification: true,
+        restart_time: 120,
+        families: Vec::new(),
+    });
+    let long_lived = vec![LongLivedFamily {
+        family: IPV4,
+        forwarding: true,
+        stale_time: 60,
+    }];
+    let theirs = Capability::LongLivedGracefulRestart(long_lived.clone());
+    let both = with(&[restart, theirs.clone()]);
+    assert_eq!(agree(&both).long_lived, Some(long_lived));
+    assert_eq!(agree(&with(&[theirs])).long_lived, None);
+    let mut ours = settings();
+    ours.long_lived_restart_time = None;
+    assert_eq!(agree_with(&ours, &both).unwrap().long_lived, None);
+    let mut ours = settings();
+    ours.restart_time = Duration::ZERO;
+    assert_eq!(agree_with(&ours, &both).unwrap().long_lived, None);
+}
+
+#[test]
 fn our_full_offer() {
     let mut ours = settings();
     ours.local_as = Asn(4_200_000_000);
@@ -343,6 +368,11 @@ fn our_full_offer() {
     let forwarding = |family| GracefulFamily {
         family,
         forwarding: true,
+    };
+    let long_lived = |family| LongLivedFamily {
+        family,
+        forwarding: true,
+        stale_time: 3_600,
     };
     let receive = |family| AddPath {
         family,
@@ -374,6 +404,7 @@ fn our_full_offer() {
                 restart_time: 120,
                 families: vec![forwarding(IPV4), forwarding(IPV6)],
             }),
+            Capability::LongLivedGracefulRestart(vec![long_lived(IPV4), long_lived(IPV6)]),
             Capability::Fqdn {
                 host: b"reflector".to_vec(),
                 domain: Vec::new()

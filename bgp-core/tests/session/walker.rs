@@ -302,6 +302,7 @@ fn settings(choice: u8) -> SessionSettings {
         extended_messages: choice & 4 != 0,
         restart_time: Duration::from_secs(if choice & 8 == 0 { 60 } else { 0 }),
         restarting: false,
+        long_lived_restart_time: Some(Duration::from_secs(3_600)),
         forwarding: FamilySet::ALL,
         host_name: "walker".into(),
     }

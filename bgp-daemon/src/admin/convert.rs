@@ -130,6 +130,7 @@ pub(super) fn peer(view: &PeerView, groups: &[GroupView]) -> Peer {
             .keeps
             .map_or(Vec::new(), |(families, _)| words::families(families)),
         keeps_for: view.keeps.map(|(_, left)| left.as_secs()),
+        long_lived_stale: words::families(view.long_lived_stale),
         waits_for: view.waits.map(|(timer, left)| Wait {
             timer: timer.to_string(),
             seconds: left.as_secs(),

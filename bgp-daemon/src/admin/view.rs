@@ -170,6 +170,9 @@ pub struct Peer {
     /// How long they stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_for: Option<u64>,
+    /// Those of them whose routes are long-lived stale (RFC 9494).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub long_lived_stale: Vec<String>,
     /// What it waits for next, and how long still.
     pub waits_for: Option<Wait>,
 }

@@ -8,6 +8,7 @@ use super::diagnostic::suggestion;
 use super::policy::Policies;
 use super::role::Role;
 use super::section::{Places, Reader, Section};
+use super::value::LongLived;
 use bgp_blocks::{NodeSettings, POOLS_POLICY};
 use bgp_core::complaint::Complaint;
 use bgp_core::config::{DEFAULT_ACCEPT_LIMIT, DEFAULT_PORT, DynamicGroup, Peer, PeerSettings};
@@ -38,6 +39,8 @@ pub(super) struct RawSettings {
     import: Option<String>,
     export: Option<String>,
     keep_when_silent: Option<bool>,
+    long_lived_stale_time: Option<Duration>,
+    long_lived_restart_time: Option<Duration>,
     max_prefixes: Option<u32>,
 }
 
@@ -171,6 +174,12 @@ impl RawSettings {
             import: section.take("import", reader),
             export: section.take("export", reader),
             keep_when_silent: section.take("keep-when-silent", reader),
+            long_lived_stale_time: section
+                .take("long-lived-stale-time", reader)
+                .map(|LongLived(span)| span),
+            long_lived_restart_time: section
+                .take("long-lived-restart-time", reader)
+                .map(|LongLived(span)| span),
             max_prefixes: section.take("max-prefixes", reader),
         }
     }
@@ -192,6 +201,10 @@ impl RawSettings {
             import: self.import.or(group.import.clone()),
             export: self.export.or(group.export.clone()),
             keep_when_silent: self.keep_when_silent.or(group.keep_when_silent),
+            long_lived_stale_time: self.long_lived_stale_time.or(group.long_lived_stale_time),
+            long_lived_restart_time: self
+                .long_lived_restart_time
+                .or(group.long_lived_restart_time),
             max_prefixes: self.max_prefixes.or(group.max_prefixes),
         }
     }
@@ -426,6 +439,12 @@ impl<'r, 's> Resolver<'r, 's> {
             keep_when_silent: raw
                 .keep_when_silent
                 .unwrap_or(written.is_some_and(Role::is_beside_the_traffic)),
+            long_lived_stale_time: raw
+                .long_lived_stale_time
+                .unwrap_or(default.long_lived_stale_time),
+            long_lived_restart_time: raw
+                .long_lived_restart_time
+                .unwrap_or(default.long_lived_restart_time),
             max_prefixes: raw.max_prefixes,
             ..default
         };

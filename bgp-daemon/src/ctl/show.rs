@@ -132,6 +132,10 @@ pub(super) fn peer(peer: &Peer) -> String {
             format!("{families}, for another {}", duration(left)),
         );
     }
+    if !peer.long_lived_stale.is_empty() {
+        let families = peer.long_lived_stale.join(", ");
+        add("long-lived stale", format!("{families} (RFC 9494)"));
+    }
     if let Some(wait) = &peer.waits_for {
         add(
             "waits for",
@@ -537,6 +541,7 @@ not sent to tor-1: no export policy (RFC 8212)
             messages_sent: BTreeMap::new(),
             keeps: Vec::new(),
             keeps_for: None,
+            long_lived_stale: Vec::new(),
             waits_for: None,
         };
         let text = super::peer(&peer);

@@ -152,6 +152,7 @@ impl Conductor {
             Event::Established { .. }
             | Event::Down { .. }
             | Event::EndOfRib { .. }
+            | Event::LongLivedStale { .. }
             | Event::StateChanged { .. }
             | Event::Note { .. }
             | Event::AttributeFault { .. }

@@ -54,6 +54,20 @@ fn line(event: Event) {
             };
             say(level, &peer, &format_args!("down: {reason}{kept}"));
         }
+        Event::LongLivedStale {
+            peer,
+            families,
+            span,
+        } => {
+            let families: Vec<_> = families.iter().map(|family| family.to_string()).collect();
+            let text = format_args!(
+                "not back within its restart time: its routes of {} stay for another {} s at \
+                 most, as the least preferred ones (RFC 9494)",
+                families.join(" and "),
+                span.as_secs()
+            );
+            say(Level::WARN, &peer, &text);
+        }
         Event::StateChanged { peer, from, to } => {
             say(Level::DEBUG, &peer, &format_args!("{from} to {to}"));
         }

@@ -77,6 +77,7 @@ impl Fib {
                 let swept = self.swept.contains(family_of(&key.prefix));
                 let keep = !swept && self.routes.desired(key).is_none();
                 self.routes.unset(key, keep);
+                self.conflict_over(key);
                 Some(hold)
             }
         };

@@ -168,11 +168,13 @@ impl Fib {
             prefix: *prefix,
         };
         let key = self.key(place);
+        if self.foreign.at(&key).is_some() {
+            return;
+        }
+        self.conflict_over(&key);
         let waits = |cause: &Cause| matches!(cause, Cause::Conflict(_));
         let parked = self.routes.trouble(&key);
-        if parked.is_some_and(|trouble| waits(&trouble.cause.cause))
-            && self.foreign.at(&key).is_none()
-        {
+        if parked.is_some_and(|trouble| waits(&trouble.cause.cause)) {
             self.routes.wake(&key);
         }
     }

@@ -50,7 +50,7 @@ struct Up {
     #[arg(long, default_value_t = 4, default_value_if("chaos", "true", "6"))]
     nodes: u8,
     /// The nodes' speakers; with more than one, nodes take them in turn.
-    #[arg(long, value_delimiter = ',', default_value = "bird")]
+    #[arg(long, value_delimiter = ',', default_value = "ours")]
     speaker: Vec<speaker::Make>,
     /// BIRD as reflector, for comparison.
     #[arg(long)]
@@ -61,6 +61,9 @@ struct Up {
     /// IPv4 alone.
     #[arg(long)]
     only_ipv4: bool,
+    /// Only says whether this machine has what the cluster needs.
+    #[arg(long)]
+    check: bool,
     /// Ends after the pings; exit code 1 when one was lost.
     #[arg(long)]
     once: bool,
@@ -203,6 +206,11 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
             Family::ALL.to_vec()
         },
     };
+    settings.check()?;
+    if up.check {
+        say("this machine has all that is needed");
+        return Ok(ExitCode::SUCCESS);
+    }
     let dir = folder()?;
     cleaner.add_path(dir.path());
     let mut cluster = Cluster::start(settings, dir, &mut say)?;
@@ -264,7 +272,9 @@ fn explain(cluster: &Cluster) {
     let program = std::env::current_exe().unwrap_or_else(|_| "bgp-lab".into());
     let exec = format!("  {} exec", program.display());
     println!("{exec} node-1 -- ip route");
-    println!("{exec} w1a -- ping -c 3 10.244.2.10");
+    if Path::new("/usr/bin/ping").exists() {
+        println!("{exec} w1a -- ping -c 3 10.244.2.10");
+    }
     if !cluster.reflectors.is_empty() {
         println!("{exec} rr-a -- bgpctl peers");
     }

@@ -44,7 +44,7 @@ mod tun;
 pub mod tunnel;
 pub mod wiring;
 
-use crate::capability::Need;
+use crate::capability::{self, Need};
 use crate::netns::Namespace;
 use crate::reflector::{self, Range, Reflector, Terms as ReflectorTerms};
 use crate::{During, Error, Result, check, wait};
@@ -115,7 +115,11 @@ impl Settings {
         make.ok_or_else(|| Error::Check("no speaker was named".to_owned()))
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether such a cluster can be, and can be here.
+    ///
+    /// # Errors
+    /// With what is impossible, or what the machine lacks.
+    pub fn check(&self) -> Result<()> {
         check((2..=plan::MAX_NODES).contains(&self.nodes), || {
             format!(
                 "{} nodes: 2 to {} are possible",
@@ -135,7 +139,10 @@ impl Settings {
                 return Err(Error::Check(why.to_owned()));
             }
         }
-        Ok(())
+        match capability::missing(&self.needs()) {
+            Some(missing) => Err(Error::Check(missing)),
+            None => Ok(()),
+        }
     }
 }
 

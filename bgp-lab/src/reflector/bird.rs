@@ -159,7 +159,7 @@ fn write_terms(setup: &Setup, ipv4: bool, terms: &Terms, text: &mut String) -> s
     }
     writeln!(
         text,
-        "  local as {};\n  hold time {};\n  connect retry time 1; connect delay time 1; error wait time 1, 2;",
+        "  local as {};\n  hold time {};\n  graceful restart;\n  connect retry time 1; connect delay time 1; error wait time 1, 2;",
         setup.asn, setup.hold_time
     )?;
     let internal = match terms.role {

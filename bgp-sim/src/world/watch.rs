@@ -38,6 +38,7 @@ impl World {
             | Event::Refused { .. }
             | Event::AttributeFault { .. }
             | Event::TooManyPrefixes { .. }
+            | Event::LongLivedStale { .. }
             | Event::EndOfRib { .. } => self.note(host, format_args!("{event:?}")),
         }
         match event {
@@ -71,6 +72,7 @@ impl World {
                 ..
             } => return Err(self.fault(host, event, "has no cause")),
             Event::Refused { .. }
+            | Event::LongLivedStale { .. }
             | Event::StateChanged { .. }
             | Event::Note {
                 note: Note::ConnectionRefused(_) | Note::ControlDropped,

@@ -76,7 +76,7 @@ impl NodeSpeaker for Ours {
         self.write_configuration()?;
         let mut command = Command::new(binary("bgp-node", "BGP_NODE_BIN")?);
         command
-            .args(["--config", CONFIGURATION, "--state", "state.json"])
+            .args(["--config", CONFIGURATION, "--state", "state"])
             .arg("--admin-socket")
             .arg(self.dir.join(SOCKET));
         let mut process = Process::start(&self.namespace, "bgp-node", &self.dir, command)?;
