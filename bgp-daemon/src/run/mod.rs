@@ -294,9 +294,12 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
     let restart_time = speaker_config.router.restart_time;
     speaker_config.router.restarting = mark.take(restart_time);
     if speaker_config.router.restarting {
-        tracing::info!(
-            "peers may be keeping routes of a predecessor: End-of-RIB waits for theirs (RFC 4724)"
-        );
+        let waits = if speaker_config.router.restart_deferral.is_zero() {
+            "they are told that we have restarted"
+        } else {
+            "End-of-RIB waits for theirs"
+        };
+        tracing::info!("peers may be keeping routes of a predecessor: {waits} (RFC 4724)");
     }
     listen::raise_descriptor_limit(&speaker_config);
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
