@@ -238,6 +238,7 @@ impl SettingsFault {
             Fault::Node(fault) => fault.key(),
             Fault::Service(..) => "services",
             Fault::Pool(fault) => fault.key(),
+            Fault::Block(BlockFault::TooMany(_)) => "",
             Fault::Block(_) => "prefix",
             Fault::End(fault) => fault.key(),
         }

@@ -19,6 +19,7 @@
 //! | `settings.rs`, `check.rs`, `fault.rs` | what an operator asked for; all that can be wrong with it |
 //! | `identity.rs` | the router id and the tunnel's hardware address, from what the node is called |
 //! | `policy.rs` | which prefixes may come in and go out |
+//! | `node/` | [`Node`]: what it is told, what it orders, what it has to say |
 //!
 //! # Invariants
 //!
@@ -31,16 +32,21 @@
 mod check;
 mod fault;
 mod identity;
+mod node;
 mod policy;
 mod settings;
 
+pub use bgp_fib::pattern::{Pattern, PatternError};
 pub use fault::{
     BlockFault, Element, EndFault, Fault, NodeFault, PoolFault, ServiceFault, SettingsFault,
 };
 pub use identity::{router_id_of, tunnel_mac};
+pub use node::{
+    BlockStatus, Claim, Conflict, LEAVE, LINGER, MAX_NOTICES, Node, NodeNotice, Order, Refusal,
+};
 pub use policy::POOLS_POLICY;
 pub use settings::{
     DEFAULT_BLOCK_SIZES, DEFAULT_STALE_TIME, DEFAULT_WORKLOAD_DEVICES, Encapsulation, End,
     MAIN_TABLE, MAX_BLOCKS, MAX_POOLS, MAX_SERVICES, MAX_STALE_TIME, NodeSettings, OtherRoutes,
-    Pattern, PatternError, Pool,
+    Pool,
 };

@@ -4,10 +4,10 @@ use bgp_core::family::Family;
 use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::types::RouterId;
 use bgp_fib::kernel::{LinkName, Mac};
+use bgp_fib::pattern::Pattern;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// The routing table `main`.
@@ -25,8 +25,8 @@ pub const MAX_STALE_TIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub const MAX_POOLS: usize = 1_024;
 /// Most blocks of one node. One more is refused: a node that owns so many has no use for them.
 pub const MAX_BLOCKS: usize = 4_096;
-/// Most service prefixes. One more is refused.
-pub const MAX_SERVICES: usize = 16_384;
+/// Most service prefixes. One more is refused: every route is compared with all of them.
+pub const MAX_SERVICES: usize = 1_024;
 
 /// What a node is and owns.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -117,15 +117,6 @@ pub enum OtherRoutes {
     All,
 }
 
-/// A pattern of device names: literal, or with `*` for any run of characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Pattern(String);
-
-/// Why a text is no [`Pattern`].
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is no pattern of device names: 1 to 15 characters, `*` stands for any others")]
-pub struct PatternError(String);
-
 impl NodeSettings {
     /// A node that owns nothing yet, with every default.
     pub fn new(name: impl Into<String>, router_id: RouterId) -> Self {
@@ -137,7 +128,7 @@ impl NodeSettings {
             blocks: Vec::new(),
             services: Vec::new(),
             announce_services: true,
-            workload_devices: vec![Pattern(DEFAULT_WORKLOAD_DEVICES.to_owned())],
+            workload_devices: DEFAULT_WORKLOAD_DEVICES.parse().into_iter().collect(),
             ends: Vec::new(),
             other_routes: OtherRoutes::External,
             table: MAIN_TABLE,
@@ -272,54 +263,6 @@ impl OtherRoutes {
     }
 }
 
-impl Pattern {
-    /// Whether `name` fits.
-    pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = name.strip_prefix(first) else {
-            return false;
-        };
-        let mut parts: Vec<&str> = parts.collect();
-        let Some(last) = parts.pop() else {
-            return rest.is_empty();
-        };
-        for part in parts {
-            let Some(place) = rest.find(part) else {
-                return false;
-            };
-            rest = rest.get(place + part.len()..).unwrap_or_default();
-        }
-        rest.ends_with(last)
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Pattern {
-    type Err = PatternError;
-
-    fn from_str(text: &str) -> Result<Self, PatternError> {
-        let octets = text.bytes();
-        if (1..=15).contains(&text.len())
-            && octets.clone().all(|o| o.is_ascii_graphic() && o != b'/')
-        {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(PatternError(text.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl fmt::Display for Encapsulation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -337,27 +280,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_a_shell_would() {
-        let cases = [
-            ("cali*", "cali12ab", true),
-            ("cali*", "cali", true),
-            ("cali*", "xcali1", false),
-            ("tunl0", "tunl0", true),
-            ("tunl0", "tunl01", false),
-            ("*.calico", "vxlan.calico", true),
-            ("*.calico", "vxlan.calico0", false),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "acb", false),
-            ("a*a", "a", false),
-            ("*", "eth0", true),
-        ];
-        for (pattern, name, fits) in cases {
-            let parsed: Pattern = pattern.parse().unwrap();
-            assert_eq!(parsed.matches(name), fits, "{pattern} {name}");
-        }
-        for wrong in ["", "a/b", "sixteen-letters-", "a b"] {
-            assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
-        }
+    fn the_default_pattern_is_one() {
+        let settings = NodeSettings::new("a", RouterId([10, 0, 0, 1].into()));
+        assert!(settings.is_workload_device("cali12") && settings.workload_devices.len() == 1);
     }
 
     #[test]

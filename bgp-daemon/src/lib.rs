@@ -7,6 +7,7 @@
 //! | [`log`] | log lines that nobody waits for |
 //! | [`admin`] | JSON over a local socket: questions and orders |
 //! | [`ctl`] | `bgpctl`, the client of that |
+//! | [`node`] | the conductor: engine, rules of a node and kernel joined |
 //! | [`run`] | all of it put together, from the arguments to the end |
 //!
 //! It knows files, text, signals and people. What a message means, what a route is worth and how a
@@ -18,4 +19,5 @@ pub mod config;
 pub mod ctl;
 pub mod host;
 pub mod log;
+pub mod node;
 pub mod run;

@@ -29,7 +29,7 @@ impl Clock {
 
     /// The runtime's name for a moment, for a sleep until then. Moments too far away for the
     /// runtime's clock are a century away.
-    pub(crate) fn at(&self, moment: Instant) -> tokio::time::Instant {
+    pub fn at(&self, moment: Instant) -> tokio::time::Instant {
         let span = moment.since(Instant::ZERO);
         self.origin
             .checked_add(span)

@@ -40,6 +40,11 @@ impl Routes {
     pub async fn next(&mut self) -> Option<Vec<RouteNews>> {
         self.receiver.recv().await
     }
+
+    /// The next batch, if one is waiting.
+    pub fn try_next(&mut self) -> Option<Vec<RouteNews>> {
+        self.receiver.try_recv().ok()
+    }
 }
 
 /// The engine's end.

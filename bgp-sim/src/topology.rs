@@ -118,6 +118,16 @@ impl Session {
         left.settings.families.intersection(right.settings.families)
     }
 
+    /// Whether `host` is told two paths to a prefix here (RFC 7911).
+    pub fn has_two_paths_to(&self, host: usize) -> bool {
+        let [left, right] = &self.ends;
+        let (reader, writer) = match left.host == host {
+            true => (left, right),
+            false => (right, left),
+        };
+        reader.settings.add_path_receive && writer.settings.add_path_send
+    }
+
     /// The side on which `host` is.
     pub fn side_of(&self, host: usize) -> Option<usize> {
         self.ends.iter().position(|end| end.host == host)

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Crates whose tests are pure: no socket, no root, no sleep.
 const PURE: [&str; 3] = ["bgp-core", "bgp-sim", "xtask"];
 
+/// Crates whose binaries a cluster needs.
+const CLUSTER: [&str; 3] = ["bgp-rr", "bgp-daemon", "bgp-lab"];
+
 /// Seeds that every full test run simulates.
 const SEEDS: &str = "0..400";
 
@@ -73,6 +76,18 @@ pub(crate) fn namespaces(filter: Option<&str>) -> Outcome {
     prepare(&skips)?;
     lab(filter, &skips)?;
     skips.report(false)
+}
+
+/// `cargo xtask lab`.
+pub(crate) fn cluster(arguments: &[String]) -> Outcome {
+    let mut build = cargo(&["build", "--release", "--bins"]);
+    build.args(CLUSTER.iter().flat_map(|name| ["-p", name]));
+    run(build)?;
+    // Waits for Ctrl-C, and removes what it made: the terminal's signal goes to it as well.
+    let lab = root().join("target/release/bgp-lab");
+    let mut up = crate::run::command(lab, &["up"]);
+    up.args(arguments);
+    run(up)
 }
 
 /// `cargo xtask sim`.

@@ -146,6 +146,8 @@ impl PeerSettings {
             passive: false,
             shutdown: false,
             add_path_receive: false,
+            // Within the AS a second owner of a prefix is everybody's business.
+            add_path_send: role.is_internal(),
             extended_messages: true,
             next_hop_self: false,
             import: None,

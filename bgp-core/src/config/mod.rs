@@ -153,6 +153,9 @@ pub struct PeerSettings {
     pub shutdown: bool,
     /// Offer to receive several paths per prefix (RFC 7911).
     pub add_path_receive: bool,
+    /// Offer to send two paths per prefix: the best one, and the best of another originator
+    /// (RFC 7911).
+    pub add_path_send: bool,
     /// Offer messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: bool,
     /// Announce our own address as next hop to internal peers too, except for reflected routes,

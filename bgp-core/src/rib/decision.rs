@@ -143,6 +143,11 @@ pub fn select(candidates: &[Candidate<'_>]) -> Selection {
     Selection { best, lost }
 }
 
+/// The best of those candidates that have another originator than `best`.
+pub(super) fn rival(candidates: &[Candidate<'_>], best: usize) -> Option<usize> {
+    best_of_others(candidates, &[candidates[best].originator()])
+}
+
 /// The best of those candidates that have none of `originators`; `None` when there is none that
 /// may be used.
 pub(super) fn best_of_others(
@@ -153,6 +158,9 @@ pub(super) fn best_of_others(
     let places: SmallVec<[usize; 8]> = (0..candidates.len())
         .filter(|place| others(&candidates[*place]))
         .collect();
+    if places.is_empty() {
+        return None;
+    }
     let of_others: SmallVec<[Candidate<'_>; 8]> =
         places.iter().map(|place| candidates[*place]).collect();
     let best = select(&of_others).best?;

@@ -69,6 +69,7 @@ mod paths;
 mod peers;
 mod prefixes;
 mod readers;
+mod reading;
 mod rejudge;
 mod stale;
 mod table;
@@ -79,7 +80,7 @@ pub use attributes::RouteAttributes;
 pub use changes::{BestRoute, MAX_RIVALS, RouteChange, RouteOrigin};
 pub use chunk::{MAX_CACHE_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES};
 pub use decision::{Candidate, DEFAULT_LOCAL_PREF, Reason, Selection, Source, compare, select};
-pub use export::{ExportProfile, Exported, NextHopRule, Refusal, Route, export};
+pub use export::{ExportProfile, Exported, NextHopRule, Plane, Refusal, Route, export};
 pub use group::{MAX_CHUNKS_PER_READ, MAX_TOMBSTONES};
 pub use import::Ineligible;
 pub use next_hops::{NextHopInterest, Reachability};
@@ -191,11 +192,8 @@ impl Rib {
         if let Some(old) = self.shared.peers.find(facts.peer) {
             self.peer_down(old, FamilySet::EMPTY);
         }
-        let profiles: Vec<_> = facts
-            .families
-            .iter()
-            .map(|family| facts.profile(family, &self.shared.settings))
-            .collect();
+        let of_family = |family| facts.profiles(family, &self.shared.settings);
+        let profiles: Vec<_> = facts.families.iter().flat_map(of_family).collect();
         let slot = self.shared.peers.insert(facts)?;
         for profile in profiles {
             self.tables[profile.family].join(&mut self.shared, slot, profile);
@@ -250,9 +248,7 @@ impl Rib {
     /// told in full; further requests meanwhile cost one repetition, however many they are. Needs
     /// a [`Rib::settle`].
     pub fn refresh(&mut self, slot: PeerSlot, family: Family) {
-        if let Some((group, reader)) = self.tables[family].reader_mut(&self.shared.peers, slot) {
-            group.refresh(reader);
-        }
+        self.tables[family].refresh(&self.shared.peers, slot);
     }
 
     /// Holds End-of-RIB markers back, or lets them go (RFC 4724 §4.1: a speaker that has

@@ -6,7 +6,7 @@
 //! it says again replaces, path by path, what is left in the old one.
 
 use super::decision::Source;
-use super::export::ExportProfile;
+use super::export::{ExportProfile, Plane};
 use super::ids::{PathIndex, Serial};
 use super::{RibSettings, export};
 use crate::config::PeerSettings;
@@ -38,6 +38,8 @@ pub struct PeerFacts {
     pub four_octet_as: bool,
     /// The longest message it takes: 4096, or 65,535 (RFC 8654).
     pub send_limit: usize,
+    /// Families in which it takes several paths to a prefix (RFC 7911).
+    pub add_path_send: FamilySet,
     /// Families whose routes may have a next hop of the other family (RFC 8950).
     pub extended_next_hop: FamilySet,
     /// Whether a repeated table is framed by markers (RFC 7313).
@@ -97,10 +99,10 @@ pub(super) struct PeerTable {
     pub(super) ineligible: u32,
     /// Of these, the ones that are best.
     pub(super) best: u32,
-    /// Where the peer reads.
-    pub(super) reader: Option<ReaderKey>,
+    /// Where the peer reads, by plane.
+    pub(super) readers: [Option<ReaderKey>; Plane::MAX],
     /// Where it read, and how long the log was when it left.
-    pub(super) left: Option<(ReaderKey, u64)>,
+    pub(super) left: [Option<(ReaderKey, u64)>; Plane::MAX],
 }
 
 /// Where a peer reads: a group of the family's table, and a reader in it.
@@ -279,12 +281,33 @@ impl Peers {
 }
 
 impl PeerFacts {
-    /// The update group to which the session belongs for `family`: all that may influence the
-    /// words that it hears.
-    pub(super) fn profile(&self, family: Family, settings: &RibSettings) -> ExportProfile {
+    /// What the session hears of `family`.
+    pub(super) fn planes(&self, family: Family) -> &'static [Plane] {
+        match self.add_path_send.contains(family) {
+            true => &[Plane::Best, Plane::Rival],
+            false => &[Plane::Single],
+        }
+    }
+
+    /// The update groups to which the session belongs for `family`, by plane: all that may
+    /// influence the words that it hears.
+    pub(super) fn profiles(
+        &self,
+        family: Family,
+        settings: &RibSettings,
+    ) -> impl Iterator<Item = ExportProfile> {
+        let profile = self.profile(family, settings);
+        self.planes(family).iter().map(move |plane| ExportProfile {
+            plane: *plane,
+            ..profile.clone()
+        })
+    }
+
+    fn profile(&self, family: Family, settings: &RibSettings) -> ExportProfile {
         let own_next_hop = !self.role.is_internal() || self.settings.next_hop_self;
         ExportProfile {
             family,
+            plane: Plane::Single,
             role: self.role,
             four_octet_as: self.four_octet_as,
             send_limit: self.send_limit,

@@ -511,6 +511,7 @@ mod tests {
             connect_retry: Duration::from_secs(5),
             passive: true,
             add_path_receive: false,
+            add_path_send: false,
             extended_messages: false,
             restart_time: Duration::ZERO,
             restarting: false,

@@ -10,7 +10,7 @@
 //! | families | 4760 §8 | those of both; without any Multiprotocol capability: IPv4 unicast |
 //! | four-octet AS | 6793 §4 | both |
 //! | message size | 8654 §3 | each direction by itself: who announced it can receive it |
-//! | several paths | 7911 §4 | families where they send and we receive; we never send them |
+//! | several paths | 7911 §4 | each direction by itself: families where one sends and the other receives |
 //! | IPv6 next hop for IPv4 | 8950 §4 | both |
 //! | graceful restart | 4724 §3 | theirs counts when we sent ours |
 //! | long-lived stale routes | 9494 §3.1 | theirs counts when we sent ours, and graceful restart counts |
@@ -71,6 +71,8 @@ pub struct Negotiated {
     pub send_limit: usize,
     /// Families in which they send several paths per prefix (RFC 7911).
     pub add_path_receive: FamilySet,
+    /// Families in which we send several paths per prefix.
+    pub add_path_send: FamilySet,
     /// Families whose next hop may be an IPv6 address although their prefixes are not (RFC 8950).
     pub extended_next_hop: FamilySet,
     /// They answer ROUTE-REFRESH (RFC 2918).
@@ -204,11 +206,11 @@ fn full_offer(settings: &SessionSettings) -> Vec<Capability> {
             next_hop_afi: IPV6_NEXT_HOP,
         }]));
     }
-    if settings.add_path_receive {
+    if settings.add_path_receive || settings.add_path_send {
         let families = settings.families.iter().map(|family| AddPath {
             family: family.afi_safi(),
-            receive: true,
-            send: false,
+            receive: settings.add_path_receive,
+            send: settings.add_path_send,
         });
         offer.push(Capability::AddPath(families.collect()));
     }
@@ -316,6 +318,9 @@ pub fn negotiate(
         send_limit: limit,
         add_path_receive: add_path(ours, |entry| entry.receive)
             .intersection(add_path(theirs, |entry| entry.send))
+            .intersection(families),
+        add_path_send: add_path(ours, |entry| entry.send)
+            .intersection(add_path(theirs, |entry| entry.receive))
             .intersection(families),
         extended_next_hop: extended_next_hop(ours)
             .intersection(extended_next_hop(theirs))

@@ -31,6 +31,8 @@ pub struct SessionSettings {
     pub passive: bool,
     /// Offer to receive several paths per prefix (RFC 7911).
     pub add_path_receive: bool,
+    /// Offer to send several paths per prefix.
+    pub add_path_send: bool,
     /// Offer to receive messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: bool,
     /// Restart Time of our graceful restart capability; zero sends none.
@@ -59,6 +61,7 @@ impl SessionSettings {
             connect_retry: peer.connect_retry,
             passive: peer.passive,
             add_path_receive: peer.add_path_receive,
+            add_path_send: peer.add_path_send,
             extended_messages: peer.extended_messages,
             restart_time: router.restart_time,
             long_lived_restart_time: peer

@@ -261,6 +261,7 @@ fn facts(entry: &PeerEntry, negotiated: &Negotiated, local: Option<IpAddr>) -> P
         families: negotiated.families,
         four_octet_as: negotiated.four_octet_as,
         send_limit: negotiated.send_limit,
+        add_path_send: negotiated.add_path_send,
         extended_next_hop: negotiated.extended_next_hop,
         enhanced_refresh: negotiated.enhanced_refresh,
         long_lived: negotiated.long_lived.is_some(),

@@ -7,6 +7,7 @@
     reason = "a test ends at what it does not expect"
 )]
 
+mod add_path;
 mod changes;
 mod decision;
 mod export;

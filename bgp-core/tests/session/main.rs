@@ -39,6 +39,7 @@ fn settings() -> SessionSettings {
         connect_retry: Duration::from_secs(5),
         passive: false,
         add_path_receive: true,
+        add_path_send: true,
         extended_messages: true,
         restart_time: Duration::from_secs(120),
         restarting: false,

@@ -64,11 +64,8 @@ fn two_of_us_agree_on_everything() {
         agreed.extended_next_hop,
         FamilySet::from_iter([Family::Ipv4Unicast])
     );
-    assert_eq!(
-        agreed.add_path_receive,
-        FamilySet::EMPTY,
-        "neither of us sends several paths"
-    );
+    assert_eq!(agreed.add_path_receive, FamilySet::ALL);
+    assert_eq!(agreed.add_path_send, FamilySet::ALL);
     assert!(agreed.graceful_restart.is_some() && agreed.notification_keeps_routes());
     assert_eq!(agreed.remote_id, other.router_id);
     assert_eq!(agreed.remote_as, ours.remote_as);
@@ -266,6 +263,35 @@ fn add_path_needs_their_send_and_our_receive() {
 }
 
 #[test]
+fn several_paths_are_sent_where_they_receive_and_we_send() {
+    let entry = |family, receive, send| AddPath {
+        family,
+        receive,
+        send,
+    };
+    let theirs = with(&[
+        Capability::Multiprotocol(IPV4),
+        Capability::Multiprotocol(IPV6),
+        Capability::AddPath(vec![entry(IPV4, false, true), entry(IPV6, true, true)]),
+    ]);
+    let v6 = FamilySet::from_iter([Family::Ipv6Unicast]);
+    assert_eq!(agree(&theirs).add_path_send, v6);
+    let mut ours = settings();
+    ours.add_path_receive = false;
+    assert_eq!(agree_with(&ours, &theirs).unwrap().add_path_send, v6);
+    let offered = |ours: &SessionSettings| our_open(ours, Offer::Full).capabilities;
+    let send_alone = Capability::AddPath(vec![entry(IPV4, false, true), entry(IPV6, false, true)]);
+    assert!(offered(&ours).contains(&send_alone));
+    ours.add_path_send = false;
+    let agreed = agree_with(&ours, &theirs).unwrap();
+    assert_eq!(agreed.add_path_send, FamilySet::EMPTY);
+    let several = |capability: &Capability| matches!(capability, Capability::AddPath(_));
+    assert!(!offered(&ours).iter().any(several));
+    // Nothing is sent with identifiers to who did not ask for them.
+    assert_eq!(agree(&with(&[])).add_path_send, FamilySet::EMPTY);
+}
+
+#[test]
 fn extended_next_hop_is_for_ipv4_over_ipv6_alone() {
     let entry = |nlri, next_hop_afi| ExtendedNextHop { nlri, next_hop_afi };
     let theirs = |entries: &[ExtendedNextHop]| {
@@ -351,7 +377,7 @@ fn our_full_offer() {
     let receive = |family| AddPath {
         family,
         receive: true,
-        send: false,
+        send: true,
     };
     let open = our_open(&ours, Offer::Full);
     assert_eq!(
@@ -414,6 +440,7 @@ fn what_is_turned_off_is_not_offered() {
     ours.families = FamilySet::from_iter([Family::Ipv6Unicast]);
     ours.extended_messages = false;
     ours.add_path_receive = false;
+    ours.add_path_send = false;
     ours.restart_time = Duration::ZERO;
     ours.host_name = "".into();
     assert_eq!(

@@ -18,8 +18,8 @@
 //! - A [`Change`] is carried out as a whole or not at all.
 
 use super::node_view::{Audit, BlockLine, Conflict, KernelRoute, NextHopLine, NodeSummary};
+pub use crate::config::Change;
 use bgp_core::complaint::Complaint;
-use bgp_core::config::Peer;
 use bgp_core::prefix::IpNet;
 use bgp_fib::wanted::Place;
 use std::net::IpAddr;
@@ -28,8 +28,6 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that wait for the conductor: one per admin connection, and one for a reload. What
 /// comes when so many wait, waits in its own connection.
 pub const MAX_WAITING: usize = super::socket::MAX_CONNECTIONS + 1;
-/// Differences that an audit names. Further ones are counted.
-pub const MAX_DIFFERENCES: usize = 1_000;
 
 /// Where an answer goes. Nobody may be waiting for it any more.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -48,7 +46,7 @@ pub enum Request {
     /// Next hops that any route uses, in the order of addresses.
     NextHops(Part<IpAddr>, Reply<Found<NextHopLine, IpAddr>>),
     /// Read the kernel's tables anew and compare them with what is wanted. Answered when it is
-    /// done; at most [`MAX_DIFFERENCES`] differences are named.
+    /// done; at most [`bgp_fib::MAX_DIFFERENCES`] differences are named.
     Audit(Reply<Audit>),
     /// Remove every route, neighbour and forwarding entry of ours from the kernel and keep it so
     /// until the process ends; the answer is how many routes there were.
@@ -75,36 +73,6 @@ pub struct Found<T, C> {
     pub items: Vec<T>,
     /// Behind which the next part begins; `None` at the end.
     pub next: Option<C>,
-}
-
-/// What a reload, or an order, changes. Sessions that it does not name do not notice it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Change {
-    /// Blocks that are ours from now on.
-    pub add_blocks: Vec<IpNet>,
-    /// Blocks that are not ours any more.
-    pub remove_blocks: Vec<IpNet>,
-    /// Peers that are new. They are added before any is removed.
-    pub add_peers: Vec<Peer>,
-    /// Names of peers that go. Make before break: where peers are added too, these stay until the
-    /// new ones have said End-of-RIB and the kernel needs no change, or a bounded time has passed.
-    pub remove_peers: Vec<String>,
-}
-
-impl Change {
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            add_blocks,
-            remove_blocks,
-            add_peers,
-            remove_peers,
-        } = self;
-        add_blocks.is_empty()
-            && remove_blocks.is_empty()
-            && add_peers.is_empty()
-            && remove_peers.is_empty()
-    }
 }
 
 /// The way to the conductor of a node.

@@ -194,6 +194,8 @@ pub struct Negotiated {
     pub send_limit: usize,
     /// Families in which they send several paths for a prefix.
     pub add_path_receive: Vec<String>,
+    /// Families in which we send two paths for a prefix.
+    pub add_path_send: Vec<String>,
     /// Families whose next hop may be of another family.
     pub extended_next_hop: Vec<String>,
     /// Whether they answer ROUTE-REFRESH.

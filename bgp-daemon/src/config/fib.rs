@@ -4,53 +4,25 @@ use super::node_value::{Number, StaleTime};
 use super::section::{Places, Reader, Section};
 use bgp_blocks::{NodeSettings, OtherRoutes};
 use bgp_core::complaint::Complaint;
-use std::time::Duration;
+use bgp_core::config::Router;
+use bgp_fib::Settings;
 
-/// Route protocol number of our routes: in 200 to 250, which no known daemon uses.
-pub const DEFAULT_PROTOCOL: u8 = 201;
-/// The number of BIRD's routes, which Calico's Felix knows and cleans up.
+/// The route protocol number of BIRD's routes, which Calico's Felix knows and cleans up.
 const BIRD: u8 = 12;
-/// Metric of our routes: behind what a person writes without one (0), before what DHCP and router
-/// advertisements bring (100 to 1024).
-pub const DEFAULT_METRIC: u32 = 32;
-/// Pause between two readings of the kernel's tables, which find what a lost notification hid.
-pub const DEFAULT_RESYNC: Duration = Duration::from_secs(60);
 /// Equal ways to one prefix: as many as Calico's BIRD takes.
 pub const DEFAULT_MULTIPATH: u8 = 16;
 
-/// How routes stand in the kernel.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FibConfig {
-    /// Who made our routes (`rtm_protocol`): 5 to 255.
-    pub protocol: u8,
-    /// Their metric.
-    pub metric: u32,
-    /// Route protocol numbers of predecessors, whose routes of our metric we take over and, where
-    /// nobody asks for them, remove.
-    pub adopt: Vec<u8>,
-    /// Pause between two readings of the kernel's tables.
-    pub resync: Duration,
-    /// Whether routes lead to nexthop objects, so that a dead gateway moves all its routes at
-    /// once.
-    pub next_hop_objects: bool,
-    /// At most so many equal ways to one prefix: 1 to 16.
-    pub multipath: u8,
-}
-
-/// Reads the section into what it says, and into what it says about `settings`.
+/// Reads the section into what it says, and into what it says about `settings` and `router`.
 pub(super) fn read(
     root: &mut Section<'_, '_>,
     settings: &mut NodeSettings,
+    router: &mut Router,
     reader: &mut Reader<'_>,
-) -> (FibConfig, Places) {
-    let mut fib = FibConfig {
-        protocol: DEFAULT_PROTOCOL,
-        metric: DEFAULT_METRIC,
-        adopt: Vec::new(),
-        resync: DEFAULT_RESYNC,
-        next_hop_objects: false,
-        multipath: DEFAULT_MULTIPATH,
-    };
+) -> (Settings, Places) {
+    let mut fib = Settings::default();
+    router.install = true;
+    router.track_next_hops = true;
+    router.multipath = DEFAULT_MULTIPATH;
     let section = root.value("fib");
     let section = section.and_then(|value| Section::open("[fib]", value, reader));
     let Some(mut section) = section else {
@@ -73,15 +45,16 @@ pub(super) fn read(
         u32::try_from(metric).unwrap_or(u32::MAX)
     });
     let table = section.take::<Number<1, 4_294_967_295>>("table", reader);
-    settings.table = table.map_or(settings.table, |Number(table)| {
+    fib.table = table.map_or(fib.table, |Number(table)| {
         u32::try_from(table).unwrap_or(u32::MAX)
     });
+    settings.table = fib.table;
     fib.resync = section.take("resync", reader).unwrap_or(fib.resync);
     let objects = section.take("next-hop-objects", reader);
     fib.next_hop_objects = objects.unwrap_or(fib.next_hop_objects);
     let ways = section.take::<Number<1, 16>>("multipath", reader);
     let ways = ways.and_then(|Number(ways)| u8::try_from(ways).ok());
-    set(&mut fib.multipath, ways);
+    set(&mut router.multipath, ways);
     let stale = section.take("stale-time", reader);
     settings.stale_time = stale.map_or(settings.stale_time, |StaleTime(time)| time);
     let others: Option<OtherRoutes> = section.take("other-routes", reader);
@@ -96,7 +69,7 @@ fn protocol(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Option<u8
 }
 
 /// What no single value shows.
-fn check(fib: &FibConfig, section: &Section<'_, '_>, reader: &mut Reader<'_>) {
+fn check(fib: &Settings, section: &Section<'_, '_>, reader: &mut Reader<'_>) {
     if let Some(at) = fib.adopt.iter().position(|one| *one == fib.protocol) {
         let complaint = Complaint::new(
             format!("{} is our own protocol number", fib.protocol),

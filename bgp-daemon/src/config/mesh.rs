@@ -130,6 +130,9 @@ impl Mesh {
                 reader.error(&element, node.places.of("address"), complaint);
                 continue;
             }
+            // Elsewhere it is a peer like any other.
+            let known_as = format!("peer {:?}", node.name);
+            reader.places.insert(known_as, node.places.clone());
             let (name, address) = (node.name, node.address.address);
             peers.push(RawPeer::of_group(MESH, name, address, element, node.places));
         }

@@ -23,6 +23,7 @@
 //! with this process stands here.
 
 mod diagnostic;
+mod diff;
 mod fib;
 mod mesh;
 mod node;
@@ -42,10 +43,12 @@ use bgp_core::complaint::Complaint;
 use bgp_core::config::{Config, DynamicGroup, Element, PeerSettings, Router};
 use bgp_core::policy::Policy;
 pub use diagnostic::{Diagnostic, Report, Severity, Span};
-pub use fib::{DEFAULT_METRIC, DEFAULT_MULTIPATH, DEFAULT_PROTOCOL, DEFAULT_RESYNC, FibConfig};
+pub use diff::{Change, Plan, Step};
+pub use fib::DEFAULT_MULTIPATH;
 use node::NodePlaces;
 use policy::Policies;
 use section::{Places, Reader, Section};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,7 +72,7 @@ pub struct NodeConfig {
     /// What it is and owns.
     pub settings: NodeSettings,
     /// How its routes stand in the kernel.
-    pub fib: FibConfig,
+    pub fib: bgp_fib::Settings,
 }
 
 /// Everything that the file says.
@@ -92,6 +95,8 @@ pub struct Loaded {
     pub config: DaemonConfig,
     /// Warnings alone.
     pub warnings: Report,
+    /// Where each element of the file stands.
+    places: BTreeMap<String, Places>,
 }
 
 /// Why a file gave no configuration.
@@ -144,6 +149,7 @@ impl DaemonConfig {
         let mut reader = Reader {
             source,
             diagnostics: Vec::new(),
+            places: BTreeMap::new(),
         };
         let (document, syntax) = DeTable::parse_recoverable(source);
         let config = if syntax.is_empty() {
@@ -165,6 +171,7 @@ impl DaemonConfig {
             Some(config) if report.count(Severity::Error) == 0 => Ok(Loaded {
                 config,
                 warnings: report,
+                places: reader.places,
             }),
             Some(_) | None => Err(report),
         }
@@ -298,7 +305,7 @@ fn read_node(
     let policies = Policies::read(&mut root, Some(raw.settings.policy()), reader);
     let mut groups = peer::read_groups(&mut root, reader);
     let mut peers = peer::read_peers(&mut root, reader);
-    let (fib, fib_places) = fib::read(&mut root, &mut raw.settings, reader);
+    let (fib, fib_places) = fib::read(&mut root, &mut raw.settings, &mut raw.router, reader);
     root.finish(reader);
     if !raw.is_whole {
         return None;

@@ -121,6 +121,7 @@ fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings, role: Role) -> 
     key(f, "passive", settings.passive)?;
     key(f, "shutdown", settings.shutdown)?;
     key(f, "add-path-receive", settings.add_path_receive)?;
+    key(f, "add-path-send", settings.add_path_send)?;
     key(f, "extended-messages", settings.extended_messages)?;
     key(f, "next-hop-self", settings.next_hop_self)?;
     let everything = settings.role.is_internal();

@@ -3,9 +3,9 @@
 use super::node_value::format_mac;
 use super::print::{key, list, quoted};
 use super::value::format_duration;
-use super::{DaemonConfig, FibConfig, NodeConfig};
+use super::{DaemonConfig, NodeConfig};
 use bgp_blocks::{End, NodeSettings, Pool};
-use bgp_core::config::PeerSettings;
+use bgp_core::config::{PeerSettings, Router};
 use std::fmt;
 
 pub(super) fn node(
@@ -34,7 +34,7 @@ pub(super) fn node(
         key(f, "prefix", quoted(block))?;
     }
     settings.ends.iter().try_for_each(|one| end(f, one))?;
-    fib(f, &node.fib, settings)
+    fib(f, &node.fib, settings, router)
 }
 
 /// What a peer is to a node: the engine knows internal peers alone, of which those that are not
@@ -66,16 +66,21 @@ fn end(f: &mut fmt::Formatter<'_>, end: &End) -> fmt::Result {
     key(f, "mac", quoted(format_mac(end.mac)))
 }
 
-fn fib(f: &mut fmt::Formatter<'_>, fib: &FibConfig, settings: &NodeSettings) -> fmt::Result {
+fn fib(
+    f: &mut fmt::Formatter<'_>,
+    fib: &bgp_fib::Settings,
+    settings: &NodeSettings,
+    router: &Router,
+) -> fmt::Result {
     writeln!(f, "\n[fib]")?;
     key(f, "protocol", fib.protocol)?;
     key(f, "metric", fib.metric)?;
     let adopt: Vec<String> = fib.adopt.iter().map(u8::to_string).collect();
     key(f, "adopt", format_args!("[{}]", adopt.join(", ")))?;
-    key(f, "table", settings.table)?;
+    key(f, "table", fib.table)?;
     key(f, "resync", quoted(format_duration(fib.resync)))?;
     key(f, "next-hop-objects", fib.next_hop_objects)?;
-    key(f, "multipath", fib.multipath)?;
+    key(f, "multipath", router.multipath)?;
     key(
         f,
         "stale-time",

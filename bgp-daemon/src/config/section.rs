@@ -13,6 +13,8 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Reader<'s> {
     pub(super) source: &'s str,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Where each table stands, by what it is called in messages.
+    pub(super) places: BTreeMap<String, Places>,
 }
 
 impl Reader<'_> {
@@ -57,7 +59,7 @@ impl Reader<'_> {
 }
 
 /// Where the keys of an element stand in the source.
-#[derive(Clone, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Places {
     /// The header, for what is not there.
     pub(super) header: Span,
@@ -259,6 +261,7 @@ impl<'s, 'v> Section<'s, 'v> {
             );
             reader.error(&self.element, key.span(), complaint);
         }
+        reader.places.insert(self.element, self.places.clone());
         self.places
     }
 }

@@ -1,0 +1,197 @@
+//! The top-of-rack router: FRR where it is installed and we are root, BIRD otherwise.
+//!
+//! It takes every node that connects from the racks as an external peer, announces nothing, and
+//! installs the blocks it hears of, as the routers of a data centre do. Both help peers that
+//! restart (RFC 4724).
+
+use super::plan::{ASN, HOLD_TIME, RACKS, Site, TOR_ASN, pool, underlay};
+use crate::capability;
+use crate::daemons::{Brand, channel};
+use crate::netns::Namespace;
+use crate::process::Process;
+use crate::{During, Error, Result, wait};
+use bgp_core::family::Family;
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const BIRD: &str = "/usr/sbin/bird";
+const ZEBRA: &str = "/usr/lib/frr/zebra";
+const BGPD: &str = "/usr/lib/frr/bgpd";
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running router.
+pub struct Router {
+    brand: Brand,
+    dir: PathBuf,
+    processes: Vec<Process>,
+}
+
+impl Router {
+    /// Starts the router in `namespace`, with its files in `dir`, which must exist.
+    ///
+    /// # Errors
+    /// When neither daemon is there, or the one that is does not start.
+    pub fn start(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Self> {
+        let brand = if capability::missing(Brand::Frr.needs()).is_none() {
+            Brand::Frr
+        } else if Path::new(BIRD).exists() {
+            Brand::Bird
+        } else {
+            return Err(Error::Check(
+                "the router needs FRR or BIRD: install the Debian package frr or bird2".to_owned(),
+            ));
+        };
+        let processes = if brand == Brand::Frr {
+            start_frr(namespace, families, dir)?
+        } else {
+            start_bird(namespace, families, dir)?
+        };
+        Ok(Self {
+            brand,
+            dir: dir.to_path_buf(),
+            processes,
+        })
+    }
+
+    /// Which daemon it is.
+    pub fn brand(&self) -> Brand {
+        self.brand
+    }
+
+    /// Its processes. FRR changes its user and thereby loses the parent-death signal: who ends
+    /// this program without dropping the cluster must end them too.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
+    /// A command for a person who explores it.
+    pub fn explore(&self) -> String {
+        let dir = self.dir.display();
+        if self.brand == Brand::Frr {
+            format!("vtysh --vty_socket {dir} -c 'show bgp all'")
+        } else {
+            format!("birdc -s {dir}/bird.ctl show route")
+        }
+    }
+}
+
+fn start_frr(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Vec<Process>> {
+    let user = nix::unistd::User::from_name("frr")
+        .during(|| "looking up user frr".to_owned())?
+        .ok_or_else(|| Error::Check("there is no user frr".to_owned()))?;
+    let own = |path: &Path| {
+        nix::unistd::chown(path, Some(user.uid), Some(user.gid))
+            .during(|| format!("giving {} to frr", path.display()))
+    };
+    own(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
+        .during(|| format!("opening {}", dir.display()))?;
+    let text = frr_configuration(families).map_err(|error| Error::Check(error.to_string()))?;
+    for (file, text) in [("zebra.conf", "hostname tor\n"), ("bgpd.conf", &text)] {
+        let path = dir.join(file);
+        fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
+        own(&path)?;
+    }
+    let mut processes = Vec::new();
+    for (name, program) in [("zebra", ZEBRA), ("bgpd", BGPD)] {
+        let mut command = Command::new(program);
+        command
+            .arg("-f")
+            .arg(dir.join(format!("{name}.conf")))
+            .arg("-i")
+            .arg(dir.join(format!("{name}.pid")))
+            .arg("-z")
+            .arg(dir.join("zapi"))
+            .arg("--vty_socket")
+            .arg(dir)
+            .args(["-A", "127.0.0.1", "-P", "0"]);
+        let process = Process::start(namespace, name, dir, command)?;
+        let socket = dir.join(format!("{name}.vty"));
+        wait::until(&format!("{name}'s socket"), START_LIMIT, || {
+            UnixStream::connect(&socket)
+                .map(drop)
+                .map_err(|error| format!("{error}; {}", process.tail()))
+        })?;
+        processes.push(process);
+    }
+    Ok(processes)
+}
+
+fn frr_configuration(families: &[Family]) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    writeln!(
+        text,
+        "hostname tor\nrouter bgp {TOR_ASN}\n bgp router-id {}\n no bgp default ipv4-unicast\n \
+         no bgp ebgp-requires-policy\n bgp listen limit 500",
+        Site::router(RACKS[0]).router_id()
+    )?;
+    for family in families {
+        let group = channel(*family);
+        let range = underlay(*family);
+        writeln!(
+            text,
+            " neighbor {group} peer-group\n neighbor {group} remote-as {ASN}\n \
+             neighbor {group} timers 3 {HOLD_TIME}\n neighbor {group} advertisement-interval 0\n \
+             bgp listen range {range} peer-group {group}\n address-family {group} unicast\n  \
+             neighbor {group} activate\n  neighbor {group} prefix-list pool-{group} in\n  \
+             neighbor {group} prefix-list nothing-{group} out\n exit-address-family"
+        )?;
+    }
+    writeln!(text, "exit")?;
+    for family in families {
+        let (pool, bits) = (pool(*family), family.max_prefix_len());
+        let (words, name) = match family {
+            Family::Ipv4Unicast => ("ip", "ipv4"),
+            Family::Ipv6Unicast => ("ipv6", "ipv6"),
+        };
+        writeln!(
+            text,
+            "{words} prefix-list pool-{name} permit {pool} le {bits}\n\
+             {words} prefix-list nothing-{name} deny any"
+        )?;
+    }
+    Ok(text)
+}
+
+fn start_bird(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Vec<Process>> {
+    let text = bird_configuration(families).map_err(|error| Error::Check(error.to_string()))?;
+    let path = dir.join("bird.conf");
+    fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
+    let mut command = Command::new(BIRD);
+    command.args(["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"]);
+    let process = Process::start(namespace, "bird", dir, command)?;
+    wait::until("the router's socket", START_LIMIT, || {
+        UnixStream::connect(dir.join("bird.ctl"))
+            .map(drop)
+            .map_err(|error| format!("{error}; {}", process.tail()))
+    })?;
+    Ok(vec![process])
+}
+
+fn bird_configuration(families: &[Family]) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    writeln!(
+        text,
+        "router id {};\nlog stderr all;\nprotocol device {{ }}",
+        Site::router(RACKS[0]).router_id()
+    )?;
+    for family in families {
+        let name = channel(*family);
+        writeln!(
+            text,
+            "protocol direct direct_{name} {{ {name}; }}\n\
+             protocol kernel kernel_{name} {{ {name} {{ export where source = RTS_BGP; }}; }}\n\
+             protocol bgp nodes_{name} {{\n  local as {TOR_ASN};\n  \
+             neighbor range {} as {ASN};\n  dynamic name \"node_{name}_\";\n  multihop;\n  \
+             hold time {HOLD_TIME};\n  {name} {{ import where net ~ [ {}+ ]; export none; }};\n}}",
+            underlay(*family),
+            pool(*family)
+        )?;
+    }
+    Ok(text)
+}
