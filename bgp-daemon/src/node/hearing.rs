@@ -157,6 +157,7 @@ impl Conductor {
             | Event::Note { .. }
             | Event::AttributeFault { .. }
             | Event::TooManyPrefixes { .. }
+            | Event::LongLivedStale { .. }
             | Event::Refused { .. } => {}
         }
         self.hearing.news = true;
