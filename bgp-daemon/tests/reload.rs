@@ -43,9 +43,8 @@ fn plan(old: &str, new: &str) -> Result<Plan, Vec<String>> {
 
 fn names(plan: &Plan) -> [Vec<String>; 5] {
     let change = &plan.change;
-    let blocks = |blocks: &[IpNet]| -> Vec<String> {
-        blocks.iter().map(ToString::to_string).collect()
-    };
+    let blocks =
+        |blocks: &[IpNet]| -> Vec<String> { blocks.iter().map(ToString::to_string).collect() };
     [
         blocks(&change.add_blocks),
         blocks(&change.remove_blocks),
