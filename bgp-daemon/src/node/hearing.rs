@@ -157,7 +157,6 @@ impl Conductor {
             | Event::Note { .. }
             | Event::AttributeFault { .. }
             | Event::TooManyPrefixes { .. }
-            | Event::LongLivedStale { .. }
             | Event::Refused { .. } => {}
         }
         self.hearing.news = true;
