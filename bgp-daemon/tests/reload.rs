@@ -1,9 +1,6 @@
 //! What a new configuration changes in a running one.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its case must stop"
-)]
 
+use bgp_core::prefix::IpNet;
 use bgp_core::types::RouterId;
 use bgp_daemon::config::{DaemonConfig, Kind, Loaded, Plan};
 use bgp_daemon::host::Host;
@@ -42,10 +39,11 @@ fn plan(old: &str, new: &str) -> Result<Plan, Vec<String>> {
 
 fn names(plan: &Plan) -> [Vec<String>; 5] {
     let change = &plan.change;
-    let blocks = |blocks: &[bgp_core::prefix::IpNet]| blocks.iter().map(ToString::to_string);
+    let blocks =
+        |blocks: &[IpNet]| -> Vec<String> { blocks.iter().map(ToString::to_string).collect() };
     [
-        blocks(&change.add_blocks).collect(),
-        blocks(&change.remove_blocks).collect(),
+        blocks(&change.add_blocks),
+        blocks(&change.remove_blocks),
         change.add_peers.iter().map(|p| p.name.clone()).collect(),
         change.remove_peers.clone(),
         change.update_peers.iter().map(|p| p.name.clone()).collect(),

@@ -68,17 +68,7 @@ fn protocol(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Option<u8
     u8::try_from(number.0).ok()
 }
 
-/// What no single value shows.
 fn check(fib: &Settings, section: &Section<'_, '_>, reader: &mut Reader<'_>) {
-    if let Some(at) = fib.adopt.iter().position(|one| *one == fib.protocol) {
-        let complaint = Complaint::new(
-            format!("{} is our own protocol number", fib.protocol),
-            "the numbers of others",
-            "remove it: what we left ourselves is always taken over",
-        );
-        let span = section.places().of_item("adopt", Some(at));
-        reader.error("fib adopt", span, complaint);
-    }
     if fib.resync.is_zero() {
         let complaint = Complaint::new(
             "no pause at all",

@@ -12,7 +12,7 @@
 //!   configuration stays the one to compare with.
 //! - What is answered as done is done, and on the disk where it is to outlive the process.
 
-use super::blocks::BlockStore;
+use super::blocks::{BlockStore, StoreError};
 use crate::admin::directives::{Directive, Outcome};
 use crate::admin::node::{NodeControl, Request};
 use crate::admin::node_view::{ChangeLine, Reloaded};
@@ -84,11 +84,8 @@ impl Supervisor {
         }
         self.apply(change).await?;
         let mut warnings: Vec<String> = loaded.warnings.lines().collect();
-        if let Target::Node(_, store) = &mut self.target
-            && let Err(error) = store.reconcile(&old, &new)
-        {
-            warnings.push(error.to_string());
-        }
+        let kept = self.keep(move |store| store.reconcile(&old, &new)).await;
+        warnings.extend(kept.err().map(|problem| problem.error));
         self.running = loaded.config;
         let changes = steps.into_iter().map(|step| ChangeLine {
             what: step.what,
@@ -117,63 +114,70 @@ impl Supervisor {
     }
 
     async fn add_block(&mut self, block: IpNet) -> Outcome<String> {
-        let configured = blocks_of(&self.running);
         let Target::Node(..) = &self.target else {
             return Err(no_node());
         };
-        let change = Change {
-            add_blocks: vec![block],
-            ..Change::default()
-        };
-        self.apply(change).await?;
-        let Target::Node(_, store) = &mut self.target else {
-            return Err(no_node());
-        };
-        if let Err(error) = store.add(block, &configured) {
-            let undo = Change {
-                remove_blocks: vec![block],
-                ..Change::default()
-            };
-            self.apply(undo).await?;
-            return Err(refused(error.to_string(), NOT_DONE));
+        let configured = blocks_of(&self.running);
+        self.apply(adding(block)).await?;
+        let kept = self.keep(move |store| store.add(block, &configured)).await;
+        if let Err(problem) = kept {
+            self.apply(removing(block)).await?;
+            return Err(problem);
         }
         tracing::info!(%block, "added by an operator");
         Ok(format!("block {block} is ours, and stays so over restarts"))
     }
 
     async fn remove_block(&mut self, block: IpNet) -> Outcome<String> {
-        let configured = blocks_of(&self.running);
-        let change = Change {
-            remove_blocks: vec![block],
-            ..Change::default()
-        };
-        let applied = self.apply(change).await;
-        let Target::Node(_, store) = &mut self.target else {
+        let Target::Node(_, store) = &self.target else {
             return Err(no_node());
         };
-        if applied.is_err() && store.is_added(block) {
+        let is_added = store.is_added(block);
+        let configured = blocks_of(&self.running);
+        let is_configured = configured.contains(&block);
+        let applied = self.apply(removing(block)).await;
+        if applied.is_err() && is_added {
             // It was added once and does not fit any more.
-            let forgotten = store.remove(block, &configured);
-            forgotten.map_err(|error| refused(error.to_string(), NOT_DONE))?;
+            self.keep(move |store| store.remove(block, &configured))
+                .await?;
             return Ok(format!("block {block} was not in use, and is forgotten"));
         }
         applied?;
-        if let Err(error) = store.remove(block, &configured) {
-            let undo = Change {
-                add_blocks: vec![block],
-                ..Change::default()
-            };
-            self.apply(undo).await?;
-            return Err(refused(error.to_string(), NOT_DONE));
+        let kept = self
+            .keep(move |store| store.remove(block, &configured))
+            .await;
+        if let Err(problem) = kept {
+            self.apply(adding(block)).await?;
+            return Err(problem);
         }
         tracing::info!(%block, "removed by an operator");
-        let still = if configured.contains(&block) {
+        let still = if is_configured {
             "; the configuration still names it, which does not count until it is taken out and \
              put in again"
         } else {
             ""
         };
         Ok(format!("block {block} is given up{still}"))
+    }
+
+    /// Changes what is remembered, where nothing else waits for the disk.
+    async fn keep(
+        &mut self,
+        change: impl FnOnce(&mut BlockStore) -> Result<(), StoreError> + Send + 'static,
+    ) -> Outcome<()> {
+        let Target::Node(_, store) = &mut self.target else {
+            return Ok(());
+        };
+        let mut changed = store.clone();
+        let written = tokio::task::spawn_blocking(move || change(&mut changed).map(|()| changed));
+        match written.await {
+            Ok(Ok(changed)) => {
+                *store = changed;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(refused(error.to_string(), NOT_DONE)),
+            Err(error) => Err(refused(error.to_string(), NOT_DONE)),
+        }
     }
 
     /// Does all of it, or nothing.
@@ -207,6 +211,20 @@ fn refused(error: impl Into<String>, advice: impl Into<String>) -> Problem {
     Problem {
         error: error.into(),
         advice: advice.into(),
+    }
+}
+
+fn adding(block: IpNet) -> Change {
+    Change {
+        add_blocks: vec![block],
+        ..Change::default()
+    }
+}
+
+fn removing(block: IpNet) -> Change {
+    Change {
+        remove_blocks: vec![block],
+        ..Change::default()
     }
 }
 
