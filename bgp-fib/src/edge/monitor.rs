@@ -9,7 +9,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// At most so many times a turn are notifications read, 32 at a time; the rest in the next turn.
-const MAX_READS_PER_TURN: usize = 8;
+/// More than the requests of a turn, so that their echoes cannot fill the socket.
+const MAX_READS_PER_TURN: usize = 64;
 
 /// At most so many notices are held until everything is read. With one more they are told at
 /// once; then one that is history may be told as news, and costs a needless request or a

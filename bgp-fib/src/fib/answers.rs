@@ -28,7 +28,7 @@ impl Fib {
         self.flights.paused = None;
         match sort {
             Sort::Route(key, _) => {
-                self.routes.obeyed(key, true);
+                self.routes.obeyed(key, self.echoes);
                 self.settled(key);
             }
             Sort::Neighbour(key, _) => self.tunnels.obeyed(key),
