@@ -1,8 +1,4 @@
 //! What a new configuration changes in a running one.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its case must stop"
-)]
 
 use bgp_core::prefix::IpNet;
 use bgp_core::types::RouterId;
@@ -43,9 +39,8 @@ fn plan(old: &str, new: &str) -> Result<Plan, Vec<String>> {
 
 fn names(plan: &Plan) -> [Vec<String>; 5] {
     let change = &plan.change;
-    let blocks = |blocks: &[IpNet]| -> Vec<String> {
-        blocks.iter().map(ToString::to_string).collect()
-    };
+    let blocks =
+        |blocks: &[IpNet]| -> Vec<String> { blocks.iter().map(ToString::to_string).collect() };
     [
         blocks(&change.add_blocks),
         blocks(&change.remove_blocks),

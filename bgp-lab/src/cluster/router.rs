@@ -11,9 +11,11 @@ use crate::netns::Namespace;
 use crate::process::Process;
 use crate::reflector::binary;
 use crate::{During, Error, Result, wait};
+use bgp_core::config::DEFAULT_PORT;
 use bgp_core::family::Family;
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -176,8 +178,9 @@ fn start_ours(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<
         .args(["--config", "bgp-node.toml", "--state", "state"])
         .arg("--admin-socket")
         .arg(&socket);
-    let process = Process::start(namespace, "bgp-node", dir, command)?;
+    let mut process = Process::start(namespace, "bgp-node", dir, command)?;
     wait::until("the router's socket", START_LIMIT, || {
+        process.check_alive().map_err(|error| error.to_string())?;
         UnixStream::connect(&socket)
             .map(drop)
             .map_err(|error| format!("{error}; {}", process.tail()))
@@ -188,18 +191,23 @@ fn start_ours(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<
 /// A node that owns no block, in another AS, to which all the others connect.
 fn our_configuration(families: &[Family]) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    let mut addresses = Vec::new();
-    for rack in RACKS {
-        let router = Site::router(rack);
-        let own = families.iter().map(|family| router.with_subnet(*family));
-        addresses.extend(own.map(|address| format!("\"{address}\"")));
+    let home = Site::router(RACKS[0]);
+    let own = families.iter().map(|family| home.with_subnet(*family));
+    let own: Vec<String> = own.map(|address| format!("\"{address}\"")).collect();
+    let mut listen = Vec::new();
+    for site in RACKS.map(Site::router) {
+        let sockets = families
+            .iter()
+            .map(|family| SocketAddr::new(site.address(*family), DEFAULT_PORT));
+        listen.extend(sockets.map(|socket| format!("\"{socket}\"")));
     }
     writeln!(
         text,
         "[node]\nname = \"tor\"\nas = {TOR_ASN}\nrouter-id = \"{}\"\naddress = [{}]\n\
-         listen = \"node\"",
-        Site::router(RACKS[0]).router_id(),
-        addresses.join(", ")
+         listen = [{}]",
+        home.router_id(),
+        own.join(", "),
+        listen.join(", ")
     )?;
     for family in families {
         writeln!(
