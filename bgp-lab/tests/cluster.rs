@@ -1,5 +1,5 @@
-//! Whole clusters: every encapsulation carries every ping, a host of nodes in one mesh too, and
-//! nothing stays behind.
+//! Whole clusters: every encapsulation carries every ping, with reflectors and in a mesh; what
+//! cannot work is refused; and nothing stays behind.
 
 use bgp_core::family::Family;
 use bgp_lab::cluster::plan::Encapsulation;
@@ -42,6 +42,23 @@ fn check_cluster(test: &str, settings: Settings) -> Result<()> {
 
 fn routes(cluster: &Cluster) -> String {
     show::routes(cluster).unwrap_or_else(|error| error.to_string())
+}
+
+#[test]
+fn ours_in_every_encapsulation() -> Result<()> {
+    for encapsulation in Encapsulation::ALL {
+        let test = format!("cluster::ours_in_every_encapsulation, {encapsulation}");
+        check_cluster(&test, settings(encapsulation, Make::Ours))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ours_in_a_mesh() -> Result<()> {
+    let mut settings = settings(Encapsulation::CrossSubnet, Make::Ours);
+    settings.reflectors = None;
+    settings.mesh = true;
+    check_cluster("cluster::ours_in_a_mesh", settings)
 }
 
 #[test]

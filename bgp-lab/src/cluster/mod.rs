@@ -245,7 +245,7 @@ impl Cluster {
             let dir = cluster.folder("tor")?;
             let families = &cluster.settings.families;
             let router = Router::start(cluster.fabric.router(), families, &dir)?;
-            say(&format!("the router runs {}", router.brand().word()));
+            say(&format!("the router runs {}", router.word()));
             cluster.router = Some(router);
         }
         for node in &mut cluster.nodes {

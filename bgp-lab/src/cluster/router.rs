@@ -1,32 +1,43 @@
-//! The top-of-rack router: FRR where it is installed and we are root, BIRD otherwise.
+//! The top-of-rack router: FRR where it is installed and we are root, our own `bgp-node` otherwise.
 //!
 //! It takes every node that connects from the racks as an external peer, announces nothing, and
 //! installs the blocks it hears of, as the routers of a data centre do. Both help peers that
 //! restart (RFC 4724).
 
-use super::plan::{ASN, HOLD_TIME, RACKS, Site, TOR_ASN, pool, underlay};
+use super::plan::{ASN, HOLD_TIME, RACKS, Site, TOR_ASN, block_length, pool, underlay};
 use crate::capability;
 use crate::daemons::{Brand, channel};
 use crate::netns::Namespace;
 use crate::process::Process;
+use crate::reflector::binary;
 use crate::{During, Error, Result, wait};
+use bgp_core::config::DEFAULT_PORT;
 use bgp_core::family::Family;
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const BIRD: &str = "/usr/sbin/bird";
 const ZEBRA: &str = "/usr/lib/frr/zebra";
 const BGPD: &str = "/usr/lib/frr/bgpd";
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// Which daemon it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Make {
+    /// FRR.
+    Frr,
+    /// `bgp-node`.
+    Ours,
+}
+
 /// A running router.
 pub struct Router {
-    brand: Brand,
+    make: Make,
     dir: PathBuf,
     processes: Vec<Process>,
 }
@@ -35,32 +46,30 @@ impl Router {
     /// Starts the router in `namespace`, with its files in `dir`, which must exist.
     ///
     /// # Errors
-    /// When neither daemon is there, or the one that is does not start.
+    /// When the daemon does not start.
     pub fn start(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Self> {
-        let brand = if capability::missing(Brand::Frr.needs()).is_none() {
-            Brand::Frr
-        } else if Path::new(BIRD).exists() {
-            Brand::Bird
+        let make = if capability::missing(Brand::Frr.needs()).is_none() {
+            Make::Frr
         } else {
-            return Err(Error::Check(
-                "the router needs FRR or BIRD: install the Debian package frr or bird2".to_owned(),
-            ));
+            Make::Ours
         };
-        let processes = if brand == Brand::Frr {
-            start_frr(namespace, families, dir)?
-        } else {
-            start_bird(namespace, families, dir)?
+        let processes = match make {
+            Make::Frr => start_frr(namespace, families, dir)?,
+            Make::Ours => start_ours(namespace, families, dir)?,
         };
         Ok(Self {
-            brand,
+            make,
             dir: dir.to_path_buf(),
             processes,
         })
     }
 
-    /// Which daemon it is.
-    pub fn brand(&self) -> Brand {
-        self.brand
+    /// The name of the daemon.
+    pub fn word(&self) -> &'static str {
+        match self.make {
+            Make::Frr => "FRR",
+            Make::Ours => "bgp-node",
+        }
     }
 
     /// Its processes. FRR changes its user and thereby loses the parent-death signal: who ends
@@ -71,11 +80,12 @@ impl Router {
 
     /// A command for a person who explores it.
     pub fn explore(&self) -> String {
-        let dir = self.dir.display();
-        if self.brand == Brand::Frr {
-            format!("vtysh --vty_socket {dir} -c 'show bgp all'")
-        } else {
-            format!("birdc -s {dir}/bird.ctl show route")
+        match self.make {
+            Make::Frr => {
+                let dir = self.dir.display();
+                format!("vtysh --vty_socket {dir} -c 'show bgp all'")
+            }
+            Make::Ours => "bgpctl routes".to_owned(),
         }
     }
 }
@@ -158,39 +168,57 @@ fn frr_configuration(families: &[Family]) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-fn start_bird(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Vec<Process>> {
-    let text = bird_configuration(families).map_err(|error| Error::Check(error.to_string()))?;
-    let path = dir.join("bird.conf");
+fn start_ours(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Vec<Process>> {
+    let text = our_configuration(families).map_err(|error| Error::Check(error.to_string()))?;
+    let path = dir.join("bgp-node.toml");
     fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
-    let mut command = Command::new(BIRD);
-    command.args(["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"]);
-    let process = Process::start(namespace, "bird", dir, command)?;
+    let socket = dir.join("admin.sock");
+    let mut command = Command::new(binary("bgp-node", "BGP_NODE_BIN")?);
+    command
+        .args(["--config", "bgp-node.toml", "--state", "state"])
+        .arg("--admin-socket")
+        .arg(&socket);
+    let mut process = Process::start(namespace, "bgp-node", dir, command)?;
     wait::until("the router's socket", START_LIMIT, || {
-        UnixStream::connect(dir.join("bird.ctl"))
+        process.check_alive().map_err(|error| error.to_string())?;
+        UnixStream::connect(&socket)
             .map(drop)
             .map_err(|error| format!("{error}; {}", process.tail()))
     })?;
     Ok(vec![process])
 }
 
-fn bird_configuration(families: &[Family]) -> Result<String, std::fmt::Error> {
+/// A node that owns no block, in another AS, to which all the others connect.
+fn our_configuration(families: &[Family]) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
+    let home = Site::router(RACKS[0]);
+    let own = families.iter().map(|family| home.with_subnet(*family));
+    let own: Vec<String> = own.map(|address| format!("\"{address}\"")).collect();
+    let mut listen = Vec::new();
+    for site in RACKS.map(Site::router) {
+        let sockets = families
+            .iter()
+            .map(|family| SocketAddr::new(site.address(*family), DEFAULT_PORT));
+        listen.extend(sockets.map(|socket| format!("\"{socket}\"")));
+    }
     writeln!(
         text,
-        "router id {};\nlog stderr all;\nprotocol device {{ }}",
-        Site::router(RACKS[0]).router_id()
+        "[node]\nname = \"tor\"\nas = {TOR_ASN}\nrouter-id = \"{}\"\naddress = [{}]\n\
+         listen = [{}]",
+        home.router_id(),
+        own.join(", "),
+        listen.join(", ")
     )?;
     for family in families {
-        let name = channel(*family);
         writeln!(
             text,
-            "protocol direct direct_{name} {{ {name}; }}\n\
-             protocol kernel kernel_{name} {{ {name} {{ export where source = RTS_BGP; }}; }}\n\
-             protocol bgp nodes_{name} {{\n  local as {TOR_ASN};\n  \
-             neighbor range {} as {ASN};\n  dynamic name \"node_{name}_\";\n  multihop;\n  \
-             hold time {HOLD_TIME};\n  {name} {{ import where net ~ [ {}+ ]; export none; }};\n}}",
+            "\n[[pool]]\nprefix = \"{}\"\nblock-size = {}\nencapsulation = \"none\"\n\n\
+             [[group]]\nname = \"nodes-{family}\"\naccept = [\"{}\"]\naccept-limit = 200\n\
+             remote-as = {ASN}\nrole = \"external\"\nfamilies = [\"{family}\"]\n\
+             hold-time = {HOLD_TIME}\nimport = \"accept-all\"\nexport = \"reject-all\"",
+            pool(*family),
+            block_length(*family),
             underlay(*family),
-            pool(*family)
         )?;
     }
     Ok(text)

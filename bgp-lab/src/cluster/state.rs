@@ -60,7 +60,8 @@ impl State {
             let socket = cluster.dir().join(&name).join("reflector/admin.sock");
             add(name, &reflector.namespace, socket);
         }
-        add("tor".to_owned(), cluster.fabric.router(), PathBuf::new());
+        let socket = cluster.dir().join("tor/admin.sock");
+        add("tor".to_owned(), cluster.fabric.router(), socket);
         Self {
             pid: std::process::id(),
             bgpctl: binary("bgpctl", "BGPCTL_BIN").ok(),
@@ -102,12 +103,16 @@ impl State {
             }
         }
         found.retain(|state| pid.is_none_or(|pid| pid == state.pid));
-        let count = found.len();
         match found.pop() {
-            Some(state) if count == 1 => Ok(state),
-            Some(_) => Err(Error::Check(format!(
-                "{count} clusters run: say which by --lab PID"
-            ))),
+            Some(state) if found.is_empty() => Ok(state),
+            Some(state) => {
+                found.push(state);
+                let pids: Vec<_> = found.iter().map(|state| state.pid.to_string()).collect();
+                Err(Error::Check(format!(
+                    "several clusters run: say which by --lab {}",
+                    pids.join(" or --lab ")
+                )))
+            }
             None => Err(Error::Check(
                 "no cluster runs: start one with `bgp-lab up`".to_owned(),
             )),
