@@ -10,7 +10,9 @@ use super::plan::{RACKS, Site, WorkloadNumber};
 use crate::Result;
 use crate::netns::Namespace;
 use bgp_core::family::Family;
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The hardware address of every node's side of a workload's link.
@@ -21,6 +23,11 @@ const GATEWAY_V4: &str = "169.254.1.1";
 const GATEWAY_V6: &str = "fe80::ecee:eeff:feee:eeee";
 /// The device of a node or reflector in its rack, and of a workload.
 const DEVICE: &str = "eth0";
+
+/// Calico's VXLAN network.
+const VXLAN_ID: u32 = 4096;
+/// The port of VXLAN (RFC 7348).
+const VXLAN_PORT: u16 = 4789;
 
 /// The racks and the router between them.
 pub struct Fabric {
@@ -144,6 +151,47 @@ pub fn forward(namespace: &Namespace) -> Result<()> {
     namespace.sysctl("net/ipv4/conf/default/rp_filter", "0")
 }
 
+/// The device of VXLAN pools of a family, as Calico names it.
+pub fn vxlan_device(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4Unicast => "vxlan.calico",
+        Family::Ipv6Unicast => "vxlan-v6.calico",
+    }
+}
+
+/// Makes the VXLAN devices of the node at `site`, which learn nothing by themselves. Their hardware
+/// addresses follow the rule by which our speaker knows those of all other nodes.
+///
+/// # Errors
+/// When the kernel has no VXLAN, or refuses.
+pub fn add_vxlan(node: &Namespace, site: Site) -> Result<()> {
+    let mut lines = String::new();
+    for family in Family::ALL {
+        let (device, local) = (vxlan_device(family), site.address(family));
+        let mac = vxlan_mac(local);
+        let _ = writeln!(
+            lines,
+            "link add {device} address {mac} type vxlan id {VXLAN_ID} dstport {VXLAN_PORT} \
+             local {local} nolearning\n\
+             link set {device} up"
+        );
+    }
+    node.ip(&lines)
+}
+
+/// `02:00` and an IPv4 address, or `06` and the first octets of SHA-256 of an IPv6 address.
+fn vxlan_mac(address: IpAddr) -> String {
+    let octets = match address {
+        IpAddr::V4(address) => [&[0x02, 0x00], &address.octets()[..]].concat(),
+        IpAddr::V6(address) => {
+            let hash = Sha256::digest(address.octets());
+            std::iter::once(0x06).chain(hash).take(6).collect()
+        }
+    };
+    let octets: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    octets.join(":")
+}
+
 /// The links of a workload to two nodes may exist at once while it moves; each has its own device
 /// in the workload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -223,4 +271,20 @@ fn nodad(family: Family) -> &'static str {
 /// A name by which `ip` finds a namespace that has none.
 fn path(namespace: &Namespace) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), namespace.descriptor())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hardware_addresses_follow_the_rule() {
+        assert_eq!(
+            vxlan_mac(IpAddr::from([10, 99, 1, 11])),
+            "02:00:0a:63:01:0b"
+        );
+        let six = vxlan_mac(IpAddr::from([0; 16]));
+        // sha256sum of sixteen zero octets begins with 374708fff7.
+        assert_eq!(six, "06:37:47:08:ff:f7");
+    }
 }
