@@ -1,8 +1,4 @@
 //! What a new configuration changes in a running one.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its case must stop"
-)]
 
 use bgp_core::prefix::IpNet;
 use bgp_core::types::RouterId;

@@ -190,12 +190,10 @@ impl Links {
         if before.as_ref() == Some(&link) {
             return None;
         }
-        if let Some(before) = &before
-            && self.names.get(&before.name) == Some(&index)
-        {
-            self.names.remove(&before.name);
-        }
         self.names.insert(link.name.clone(), index);
+        if let Some(before) = before.as_ref().filter(|before| before.name != link.name) {
+            self.give_away(&before.name, index);
+        }
         Some(LinkChange {
             index,
             before,
@@ -203,11 +201,22 @@ impl Links {
         })
     }
 
+    /// `index` has `name` no more. While words of two devices overtake each other, both may have
+    /// had it; then the younger one keeps it.
+    fn give_away(&mut self, name: &LinkName, index: LinkIndex) {
+        if self.names.get(name) != Some(&index) {
+            return;
+        }
+        let mut others = self.links.values().rev();
+        match others.find(|link| link.name == *name && link.index != index) {
+            Some(other) => self.names.insert(name.clone(), other.index),
+            None => self.names.remove(name),
+        };
+    }
+
     fn forget(&mut self, index: LinkIndex) -> Option<LinkChange> {
         let before = self.links.remove(&index)?;
-        if self.names.get(&before.name) == Some(&index) {
-            self.names.remove(&before.name);
-        }
+        self.give_away(&before.name, index);
         self.addresses.retain(|address| address.link != index);
         Some(LinkChange {
             index,
@@ -258,6 +267,16 @@ mod tests {
         links.put(link(1, "b", true));
         assert_eq!(links.named("a").unwrap().index, LinkIndex(2));
         assert_eq!(links.named("b").unwrap().index, LinkIndex(1));
+    }
+
+    #[test]
+    fn a_late_word_of_the_old_device_does_not_cost_the_new_one_its_name() {
+        let mut links = Links::new();
+        links.put(link(1, "tunl0", true));
+        links.put(link(2, "tunl0", true));
+        links.put(link(1, "tunl0", false));
+        links.remove(LinkIndex(1));
+        assert_eq!(links.named("tunl0").unwrap().index, LinkIndex(2));
     }
 
     #[test]

@@ -143,6 +143,8 @@ fn through(address: IpAddr, metric: u32, hop: &Hop, link: &Link) -> Found {
 pub(crate) struct Tracker {
     tracked: BTreeMap<IpAddr, Tracked>,
     dirty: BTreeSet<IpAddr>,
+    /// Those whose hop is another since [`Tracker::refresh`] was asked last.
+    moved: BTreeSet<IpAddr>,
     news: BTreeSet<IpAddr>,
 }
 
@@ -152,7 +154,8 @@ struct Tracked {
     watched: bool,
     /// So many wanted hops resolve through it.
     uses: usize,
-    found: Found,
+    /// The last look; `None` before the first one.
+    found: Option<Found>,
     /// What the owner was told last.
     told: Option<Resolution>,
 }
@@ -165,7 +168,7 @@ impl Tracker {
             Tracked {
                 watched: false,
                 uses: 0,
-                found: Found::nowhere(),
+                found: None,
                 told: None,
             }
         })
@@ -201,6 +204,7 @@ impl Tracker {
         if self.tracked.get(&address).is_some_and(unused) {
             self.tracked.remove(&address);
             self.dirty.remove(&address);
+            self.moved.remove(&address);
         }
     }
 
@@ -217,37 +221,42 @@ impl Tracker {
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.moved.is_empty()
     }
 
-    /// Looks again at what may have changed; answers the addresses whose hop is another now.
+    /// Looks again at what may have changed; answers the addresses whose hop is another than when
+    /// this was asked last.
     pub(crate) fn refresh(&mut self, foreign: &Foreign, links: &Links) -> BTreeSet<IpAddr> {
-        let mut changed = BTreeSet::new();
-        for address in std::mem::take(&mut self.dirty) {
-            let Some(tracked) = self.tracked.get_mut(&address) else {
-                continue;
-            };
-            let found = find(address, foreign, links);
-            if found == tracked.found {
-                continue;
-            }
-            if found.hop != tracked.found.hop && tracked.uses > 0 {
-                changed.insert(address);
-            }
-            tracked.found = found;
-            if tracked.watched {
-                self.news.insert(address);
-            }
+        while let Some(address) = self.dirty.first().copied() {
+            self.look(address, foreign, links);
         }
-        changed
+        std::mem::take(&mut self.moved)
     }
 
-    /// The last look at `address`, if it is tracked.
-    pub(crate) fn found(&self, address: IpAddr) -> Option<&Found> {
-        if self.dirty.contains(&address) {
-            return None;
+    /// Looks again at `address` if something about it may have changed.
+    pub(crate) fn look(&mut self, address: IpAddr, foreign: &Foreign, links: &Links) {
+        if !self.dirty.remove(&address) {
+            return;
         }
-        self.tracked.get(&address).map(|tracked| &tracked.found)
+        let Some(tracked) = self.tracked.get_mut(&address) else {
+            return;
+        };
+        let found = find(address, foreign, links);
+        let before = tracked.found.replace(found.clone());
+        if before.as_ref() == Some(&found) {
+            return;
+        }
+        if before.is_some_and(|before| before.hop != found.hop) && tracked.uses > 0 {
+            self.moved.insert(address);
+        }
+        if tracked.watched {
+            self.news.insert(address);
+        }
+    }
+
+    /// The hop to `address` when it was looked at last; `None` when there is none.
+    pub(crate) fn hop(&self, address: IpAddr) -> Option<Hop> {
+        self.tracked.get(&address)?.found.as_ref()?.hop
     }
 
     /// A watched address whose resolution is not what was told last.
@@ -259,7 +268,9 @@ impl Tracker {
             let Some(tracked) = self.tracked.get_mut(&address) else {
                 continue;
             };
-            let now = tracked.found.resolution.clone();
+            let Some(now) = tracked.found.as_ref().map(|found| found.resolution.clone()) else {
+                continue;
+            };
             if tracked.watched && tracked.told.as_ref() != Some(&now) {
                 tracked.told = Some(now.clone());
                 return Some((address, now));
@@ -272,7 +283,8 @@ impl Tracker {
     pub(crate) fn uses_link(&self, link: LinkIndex) -> bool {
         self.tracked
             .values()
-            .any(|tracked| tracked.found.link() == Some(link))
+            .filter_map(|tracked| tracked.found.as_ref())
+            .any(|found| found.link() == Some(link))
     }
 
     pub(crate) fn watched_len(&self) -> usize {

@@ -29,8 +29,8 @@
 //!
 //! # How to call it
 //!
-//! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::peer_down`],
-//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::set_settings`], [`Rib::originate`],
+//! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::begin_repeat`],
+//!   [`Rib::end_repeat`], [`Rib::peer_down`], [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::set_settings`], [`Rib::originate`],
 //!   [`Rib::withdraw`]. None of them sends anything.
 //! - Then: [`Rib::work`] with a budget until it says that there is no more, in slices between
 //!   other things; and, when [`Rib::unsettled`], [`Rib::settle`] as soon as the burst is over.
@@ -71,6 +71,7 @@ mod prefixes;
 mod readers;
 mod reading;
 mod rejudge;
+mod repeat;
 mod stale;
 mod table;
 mod update;
@@ -129,6 +130,8 @@ pub struct Rib {
     tables: FamilyMap<Table>,
     /// Families of sessions that are gone whose paths are not, oldest first.
     draining: VecDeque<(PeerSlot, Family)>,
+    /// Tables that peers have repeated, each once, out of which what they left out has to go.
+    repeated: VecDeque<(PeerSlot, Family)>,
     /// Which kind of work begins the next slice, so that none starves another.
     turn: usize,
     /// Which family's changes are told next.
@@ -178,6 +181,7 @@ impl Rib {
                 settings,
             },
             draining: VecDeque::new(),
+            repeated: VecDeque::new(),
             turn: 0,
             change_turn: false,
         }
@@ -269,7 +273,7 @@ impl Rib {
     /// away sessions that are gone, building groups, purging tombstones, following next hops.
     /// Says whether there is more.
     pub fn work(&mut self, budget: usize) -> bool {
-        const KINDS: usize = 5;
+        const KINDS: usize = 6;
         let (mut budget, mut more) = (budget, false);
         for kind in 0..KINDS {
             more |= match (self.turn + kind) % KINDS {
@@ -277,6 +281,7 @@ impl Rib {
                 1 => self.on_tables(&mut budget, Table::build),
                 2 => self.on_tables(&mut budget, Table::sweep),
                 3 => self.on_tables(&mut budget, Table::purge),
+                4 => self.drop_unrepeated(&mut budget),
                 _ => self.on_tables(&mut budget, Table::dissolve),
             };
         }

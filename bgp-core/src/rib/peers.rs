@@ -8,6 +8,7 @@
 use super::decision::Source;
 use super::export::{ExportProfile, Plane};
 use super::ids::{PathIndex, Serial};
+use super::repeat::Repeat;
 use super::{RibSettings, export};
 use crate::config::PeerSettings;
 use crate::family::{Family, FamilyMap, FamilySet};
@@ -93,6 +94,8 @@ pub(super) struct Peer {
 pub(super) struct PeerTable {
     /// The beginning of the list of the peer's paths.
     pub(super) first: Option<PathIndex>,
+    /// Where the peer's repetition of that list stands.
+    pub(super) repeat: Repeat,
     /// Paths in that list.
     pub(super) received: u32,
     /// Of these, the ones that may not be used.
@@ -202,6 +205,9 @@ impl Peers {
         };
         if !std::mem::replace(&mut peer.up, false) {
             return;
+        }
+        for (_, of_peer) in peer.tables.iter_mut() {
+            of_peer.repeat = Repeat::Idle;
         }
         let id = peer.facts.as_ref().map(|facts| facts.peer);
         if let Some(id) = id.filter(|id| self.up.get(id) == Some(&slot)) {

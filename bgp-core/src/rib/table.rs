@@ -209,10 +209,11 @@ impl Table {
     ) -> Outcome {
         let known = self.routes.prefixes.find(&said.nlri.prefix);
         let old = known.and_then(|prefix| self.find(shared, slot, prefix, said.nlri.path_id));
-        match old.map(|old| self.routes.paths.get(old)) {
-            Some(old) => {
+        match old.map(|index| (index, self.routes.paths.get(index))) {
+            Some((index, old)) => {
                 let same_words = old.attributes == said.attributes;
                 if old.peer == slot && same_words && old.ineligible == said.ineligible {
+                    self.said_again(shared, slot, index);
                     return Outcome::Unchanged;
                 }
             }
@@ -319,7 +320,7 @@ impl Table {
     }
 
     /// Removes a path, and what its end makes void.
-    fn take_back(&mut self, shared: &mut Shared, path: PathIndex) {
+    pub(super) fn take_back(&mut self, shared: &mut Shared, path: PathIndex) {
         let taken = *self.routes.paths.get(path);
         let gone = Gone::of(shared, &taken);
         self.remove(shared, path);
@@ -337,6 +338,8 @@ impl Table {
     fn unlink(&mut self, shared: &mut Shared, index: PathIndex) {
         let path = *self.routes.paths.get(index);
         if let Some(of_peer) = shared.peers.table_mut(path.peer, self.family) {
+            let next = self.routes.paths.next_of_peer(index);
+            of_peer.repeat.leaves(index, next);
             self.routes.paths.unlink(index, &mut of_peer.first);
             of_peer.received -= 1;
             of_peer.ineligible -= u32::from(path.ineligible.is_some());

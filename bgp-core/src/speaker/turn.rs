@@ -7,7 +7,7 @@ use crate::family::{FamilyMap, FamilySet};
 use crate::rib::{PeerFacts, PeerSlot};
 use crate::session::{DownReason, Negotiated, SessionEvent};
 use crate::types::{ConnectionId, PeerId};
-use crate::wire::{Cease, Notification, NotificationError, RouteRefresh, Update};
+use crate::wire::{Cease, Notification, NotificationError, RefreshSubtype, RouteRefresh, Update};
 use smallvec::SmallVec;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,8 +21,7 @@ impl Speaker {
             SessionEvent::Established(connection) => self.established(id, connection),
             SessionEvent::Update(update) => self.update(id, &update),
             SessionEvent::RefreshRequest(refresh) => self.refresh(id, refresh),
-            // What a peer repeats replaces what it said before, route by route.
-            SessionEvent::RefreshMarker(_) => {}
+            SessionEvent::RefreshMarker(marker) => self.repetition(id, marker),
             SessionEvent::Down(reason) => self.down(id, reason),
             SessionEvent::StateChanged { from, to } => {
                 self.tell_of(id, |peer| Event::StateChanged { peer, from, to });
@@ -35,6 +34,23 @@ impl Speaker {
         let slot = self.peers.get(id).and_then(|entry| entry.slot);
         if let (Some(slot), Some(family)) = (slot, refresh.family.family()) {
             self.rib.refresh(slot, family);
+        }
+    }
+
+    /// What a peer repeats replaces what it said before, route by route; what it leaves out is
+    /// gone at the end (RFC 7313 §4).
+    fn repetition(&mut self, id: PeerId, marker: RouteRefresh) {
+        let slot = self.peers.get(id).and_then(|entry| entry.slot);
+        let (Some(slot), Some(family)) = (slot, marker.family.family()) else {
+            return;
+        };
+        match marker.subtype {
+            RefreshSubtype::Begin => self.rib.begin_repeat(slot, family),
+            RefreshSubtype::End => {
+                self.rib.end_repeat(slot, family);
+                self.work_left = true;
+            }
+            RefreshSubtype::Request | RefreshSubtype::Unknown(_) => {}
         }
     }
 

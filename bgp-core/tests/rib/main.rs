@@ -17,5 +17,6 @@ mod kernel;
 mod limits;
 mod questions;
 mod readers;
+mod repeat;
 mod stale;
 mod support;

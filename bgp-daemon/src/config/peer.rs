@@ -244,6 +244,18 @@ impl Own<'_> {
         }
     }
 
+    /// What a node's reflectors told outlives them, in the engine as in the kernel; what another
+    /// node told does not.
+    fn long_lived_stale_time(self, role: Option<Role>, default: Duration) -> Duration {
+        match self {
+            Self::Node(node) if role.is_some_and(Role::is_beside_the_traffic) => {
+                Duration::from_secs(node.stale_time.as_secs())
+            }
+            Self::Node(_) => Duration::ZERO,
+            Self::Reflector => default,
+        }
+    }
+
     /// A node takes from internal peers, and tells them, what lies in its pools and services.
     fn policy(self, role: PeerRole) -> Option<&'static str> {
         match self {
@@ -439,9 +451,10 @@ impl<'r, 's> Resolver<'r, 's> {
             keep_when_silent: raw
                 .keep_when_silent
                 .unwrap_or(written.is_some_and(Role::is_beside_the_traffic)),
-            long_lived_stale_time: raw
-                .long_lived_stale_time
-                .unwrap_or(default.long_lived_stale_time),
+            long_lived_stale_time: raw.long_lived_stale_time.unwrap_or_else(|| {
+                self.own
+                    .long_lived_stale_time(written, default.long_lived_stale_time)
+            }),
             long_lived_restart_time: raw
                 .long_lived_restart_time
                 .unwrap_or(default.long_lived_restart_time),

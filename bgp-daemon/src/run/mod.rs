@@ -291,16 +291,7 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
         facts,
     } = prepared;
     let mut speaker_config = config.speaker.clone();
-    let restart_time = speaker_config.router.restart_time;
-    speaker_config.router.restarting = mark.take(restart_time);
-    if speaker_config.router.restarting {
-        let waits = if speaker_config.router.restart_deferral.is_zero() {
-            "they are told that we have restarted"
-        } else {
-            "End-of-RIB waits for theirs"
-        };
-        tracing::info!("peers may be keeping routes of a predecessor: {waits} (RFC 4724)");
-    }
+    take_mark(&mut mark, &mut speaker_config);
     listen::raise_descriptor_limit(&speaker_config);
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let (listener, socket_file) = socket
@@ -349,6 +340,20 @@ async fn serve(prepared: Prepared) -> Result<(), String> {
     let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
     remove(socket_file);
     outcome
+}
+
+/// Whether peers may be keeping routes of a predecessor.
+fn take_mark(mark: &mut RestartMark, config: &mut Config) {
+    let router = &mut config.router;
+    router.restarting = mark.take(router.restart_time);
+    if router.restarting {
+        let waits = if router.restart_deferral.is_zero() {
+            "they are told that we have restarted"
+        } else {
+            "End-of-RIB waits for theirs"
+        };
+        tracing::info!("peers may be keeping routes of a predecessor: {waits} (RFC 4724)");
+    }
 }
 
 /// The engine, and whom changes of the configuration are told.

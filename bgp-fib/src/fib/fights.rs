@@ -6,10 +6,12 @@ use bgp_core::rng::Rng;
 use bgp_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
 
-/// So many repairs in a row are immediate.
-const PATIENCE: u32 = 2;
+/// So many repairs within [`WINDOW`] are immediate: an operator who flushes a table twice, or a
+/// script that tries us, is no opponent.
+pub(crate) const PATIENCE: u32 = 8;
+const WINDOW: Duration = Duration::from_secs(10);
 
-/// A key left in peace for so long is a stranger again.
+/// An opponent who leaves the key in peace for so long is forgiven.
 const CALM: Duration = Duration::from_secs(30);
 
 /// At most so many keys are remembered. Those that drift while it is full are repaired at once,
@@ -33,6 +35,8 @@ pub(crate) struct Fights {
 
 #[derive(Clone, Copy, Debug)]
 struct Fight {
+    /// Since when they are counted, and how many there were.
+    since: Instant,
     times: u32,
     /// When the last repair was, or will be.
     last: Instant,
@@ -58,11 +62,18 @@ impl Fights {
             return Repair::Now;
         }
         let fight = self.fights.entry(*key).or_insert(Fight {
+            since: now,
             times: 0,
             last: now,
             open: true,
         });
-        if fight.last + CALM <= now {
+        let peace = if fight.times <= PATIENCE {
+            fight.since + WINDOW
+        } else {
+            fight.last + CALM
+        };
+        if peace <= now {
+            fight.since = now;
             fight.times = 0;
         }
         fight.times = fight.times.saturating_add(1);
@@ -104,7 +115,7 @@ mod tests {
         let mut rng = Rng::new(1);
         let mut now = Instant::ZERO;
         let mut pauses = Vec::new();
-        for _ in 0..14 {
+        for _ in 0..20 {
             match fights.drifted(&key(1), now, &mut rng) {
                 Repair::Now => pauses.push(Duration::ZERO),
                 Repair::Later(until, _) => {
@@ -113,12 +124,22 @@ mod tests {
                 }
             }
         }
-        assert_eq!(pauses[..2], [Duration::ZERO; 2]);
-        assert!(pauses[2] <= FIRST_PAUSE && pauses[2] >= FIRST_PAUSE * 3 / 4);
-        assert!(pauses[13] >= LONGEST_PAUSE * 3 / 4 && pauses[13] <= LONGEST_PAUSE);
+        assert_eq!(pauses[..8], [Duration::ZERO; 8]);
+        assert!(pauses[8] <= FIRST_PAUSE && pauses[8] >= FIRST_PAUSE * 3 / 4);
+        assert!(pauses[19] >= LONGEST_PAUSE * 3 / 4 && pauses[19] <= LONGEST_PAUSE);
         assert!(fights.healed(&key(1)));
         assert!(!fights.healed(&key(1)));
         assert_eq!(fights.drifted(&key(1), now + CALM, &mut rng), Repair::Now);
+    }
+
+    #[test]
+    fn now_and_then_is_no_fight() {
+        let mut fights = Fights::default();
+        let mut rng = Rng::new(1);
+        for second in 0..100 {
+            let now = Instant::ZERO + Duration::from_secs(2 * second);
+            assert_eq!(fights.drifted(&key(1), now, &mut rng), Repair::Now);
+        }
     }
 
     #[test]
@@ -129,7 +150,7 @@ mod tests {
             let key = key(u32::try_from(number).unwrap());
             fights.drifted(&key, Instant::ZERO, &mut rng);
         }
-        for _ in 0..5 {
+        for _ in 0..20 {
             let repair = fights.drifted(&key(u32::MAX), Instant::ZERO, &mut rng);
             assert_eq!(repair, Repair::Now);
         }

@@ -5,7 +5,6 @@ use super::way::Way;
 use super::{Cause, Dirty, Fib, place_of};
 use crate::fib::martians::martian;
 use crate::kernel::{Hop, RouteKey, Target};
-use crate::resolve;
 use crate::wanted::{Wanted, WantedHop};
 use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::time::{Duration, Instant};
@@ -60,6 +59,9 @@ impl Fib {
         let Some(asked) = self.wanted.get(key) else {
             return;
         };
+        for hop in hops_of(&asked.wanted).iter().filter(|_| looked) {
+            self.tracker.look(hop.gateway, &self.foreign, &self.links);
+        }
         let concrete = if looked {
             self.concrete(key, &asked.wanted)
         } else {
@@ -143,10 +145,7 @@ impl Fib {
                 weight,
             });
         }
-        let hop = match self.tracker.found(wanted.gateway) {
-            Some(found) => found.hop,
-            None => resolve::find(wanted.gateway, &self.foreign, &self.links).hop,
-        };
+        let hop = self.tracker.hop(wanted.gateway);
         let hop = hop.ok_or(Cause::NextHop(wanted.gateway))?;
         Ok(Hop {
             onlink: hop.onlink || wanted.onlink,

@@ -57,7 +57,7 @@
 //! | refused: device, gateway, address, object missing | parked by cause; tried when the cause changes, and by time |
 //! | refused: anything else | parked; 100 ms, doubled up to 30 s, jittered |
 //! | refused: out of memory, no permission | the whole queue waits likewise |
-//! | deleted or changed by somebody | put back at once; the third time within 30 s later and later |
+//! | deleted or changed by somebody | put back at once; from the ninth time within 10 s later and later |
 //! | device down or gone | its routes are dropped by Linux in silence: we take them for gone |
 //! | notification lost, contradiction, device or address event | a dump of everything, at most one a second |
 //!

@@ -1,6 +1,6 @@
 //! What the kernel says by itself.
 
-use super::fights::Repair;
+use super::fights::{PATIENCE, Repair};
 use super::way::{Way, stored_metric};
 use super::{Cause, Fib, FibEvent, Reason, place_of};
 use crate::delta::Heard;
@@ -192,7 +192,7 @@ impl Fib {
                         error: None,
                     };
                     self.routes.park(key, reason, self.now, until);
-                    if times.is_power_of_two() || times == 3 {
+                    if times == PATIENCE + 1 || times.is_power_of_two() {
                         self.events.push(FibEvent::Fight {
                             place: place_of(key),
                             times,

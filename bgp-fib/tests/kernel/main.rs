@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod campaign;
+mod example;
 mod facts;
 mod keeper;
 mod kinds;

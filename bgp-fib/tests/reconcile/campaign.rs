@@ -36,8 +36,8 @@ struct World {
     answers: Vec<(Instant, Answer)>,
     /// A dump on its way: what it listed in its first half, and when it ends.
     dump: Option<(Dump, Vec<Notice>, Instant)>,
-    /// Keys where another took ours and the reconciler cannot know yet.
-    unseen: BTreeSet<RouteKey>,
+    /// Keys that others took, with how many words of it the reconciler has not heard.
+    unseen: BTreeMap<RouteKey, u32>,
     told: BTreeMap<IpAddr, Resolution>,
     hosts: BTreeMap<IpNet, String>,
     refusals: Vec<i32>,
@@ -65,7 +65,7 @@ impl World {
             wanted: BTreeMap::new(),
             answers: Vec::new(),
             dump: None,
-            unseen: BTreeSet::new(),
+            unseen: BTreeMap::new(),
             told: BTreeMap::new(),
             hosts: BTreeMap::new(),
             refusals: Vec::new(),
@@ -168,7 +168,7 @@ impl World {
             source: None,
         };
         if self.kernel.put_route(route, How::Replace).is_ok() && protocol != OURS {
-            self.unseen.insert(key);
+            *self.unseen.entry(key).or_default() += 1;
         }
     }
 
@@ -286,8 +286,11 @@ impl World {
             let Some(notice) = self.kernel.next_notice() else {
                 break;
             };
-            if let Notice::Route { route, .. } = &notice {
-                self.unseen.remove(&route.key);
+            if let Notice::Route { route, .. } = &notice
+                && route.protocol != OURS
+                && let Some(unseen) = self.unseen.get_mut(&route.key)
+            {
+                *unseen = unseen.saturating_sub(1);
             }
             self.fib.handle_notice(self.now, notice);
         }
@@ -319,7 +322,11 @@ impl World {
             let Request::PutRoute(route, How::Replace) = request else {
                 panic!("{request:?} touched another's route");
             };
-            assert!(self.unseen.contains(&route.key), "{request:?} overwrote");
+            let unseen = self.unseen.get(&route.key).copied();
+            assert!(
+                unseen.is_some_and(|unseen| unseen > 0),
+                "{request:?} overwrote"
+            );
         }
         let delay = if slow { self.rng.below(300_000) } else { 0 };
         let due = self.now + Duration::from_micros(delay);
