@@ -3,7 +3,7 @@
 
 use super::kernel::{KernelRoute, Kind};
 use super::plan::{Encapsulation, NodeNumber, Site};
-use super::wiring::vxlan_device;
+use super::wiring::{vxlan_address, vxlan_device};
 use super::{Cluster, Node, tunnel};
 use crate::{Result, wait};
 use bgp_core::family::Family;
@@ -103,10 +103,11 @@ impl Way {
             other
         };
         let hop = hop.address(family);
-        if plain {
+        if !plain && encapsulation == Encapsulation::Vxlan {
+            let (hop, device) = (vxlan_address(hop), vxlan_device(family));
+            Self::Tunnel(format!("{hop} {device}"))
+        } else if plain {
             Self::Plain(format!("{hop} eth0"))
-        } else if encapsulation == Encapsulation::Vxlan {
-            Self::Tunnel(format!("{hop} {}", vxlan_device(family)))
         } else {
             Self::Tunnel(format!("{hop} {}", tunnel::DEVICE))
         }

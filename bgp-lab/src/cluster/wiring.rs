@@ -12,7 +12,7 @@ use crate::netns::Namespace;
 use bgp_core::family::Family;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// The hardware address of every node's side of a workload's link.
@@ -168,7 +168,9 @@ pub fn add_vxlan(node: &Namespace, site: Site) -> Result<()> {
     let mut lines = String::new();
     for family in Family::ALL {
         let (device, local) = (vxlan_device(family), site.address(family));
-        let mac = vxlan_mac(local);
+        let mac = vxlan_mac(local)
+            .map(|octet| format!("{octet:02x}"))
+            .join(":");
         let _ = writeln!(
             lines,
             "link add {device} address {mac} type vxlan id {VXLAN_ID} dstport {VXLAN_PORT} \
@@ -180,16 +182,31 @@ pub fn add_vxlan(node: &Namespace, site: Site) -> Result<()> {
 }
 
 /// `02:00` and an IPv4 address, or `06` and the first octets of SHA-256 of an IPv6 address.
-fn vxlan_mac(address: IpAddr) -> String {
-    let octets = match address {
-        IpAddr::V4(address) => [&[0x02, 0x00], &address.octets()[..]].concat(),
-        IpAddr::V6(address) => {
-            let hash = Sha256::digest(address.octets());
-            std::iter::once(0x06).chain(hash).take(6).collect()
+fn vxlan_mac(address: IpAddr) -> [u8; 6] {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [0x02, 0x00, a, b, c, d]
         }
-    };
-    let octets: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    octets.join(":")
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, ..] = Sha256::digest(address.octets()).0;
+            [0x06, a, b, c, d, e]
+        }
+    }
+}
+
+/// The address by which the VXLAN device of the node at `host` is reached: its own in IPv4, the
+/// link-local one that the kernel makes of the hardware address (RFC 4291, appendix A) in IPv6.
+pub(super) fn vxlan_address(host: IpAddr) -> IpAddr {
+    match host {
+        IpAddr::V4(_) => host,
+        IpAddr::V6(_) => {
+            let [a, b, c, d, e, f] = vxlan_mac(host).map(u16::from);
+            let pair = |high, low| high << 8 | low;
+            let last = [pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)];
+            Ipv6Addr::new(0xfe80, 0, 0, 0, last[0], last[1], last[2], last[3]).into()
+        }
+    }
 }
 
 /// The links of a workload to two nodes may exist at once while it moves; each has its own device
@@ -278,13 +295,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hardware_addresses_follow_the_rule() {
-        assert_eq!(
-            vxlan_mac(IpAddr::from([10, 99, 1, 11])),
-            "02:00:0a:63:01:0b"
-        );
-        let six = vxlan_mac(IpAddr::from([0; 16]));
+    fn vxlan_addresses_follow_the_rule() {
+        let four = IpAddr::from([10, 99, 1, 11]);
+        assert_eq!(vxlan_mac(four), [0x02, 0x00, 10, 99, 1, 11]);
+        assert_eq!(vxlan_address(four), four);
         // sha256sum of sixteen zero octets begins with 374708fff7.
-        assert_eq!(six, "06:37:47:08:ff:f7");
+        let six = IpAddr::from([0; 16]);
+        assert_eq!(vxlan_mac(six), [0x06, 0x37, 0x47, 0x08, 0xff, 0xf7]);
+        assert_eq!(vxlan_address(six).to_string(), "fe80::437:47ff:fe08:fff7");
     }
 }
