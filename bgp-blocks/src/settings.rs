@@ -25,8 +25,8 @@ pub const MAX_STALE_TIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub const MAX_POOLS: usize = 1_024;
 /// Most blocks of one node. One more is refused: a node that owns so many has no use for them.
 pub const MAX_BLOCKS: usize = 4_096;
-/// Most service prefixes. One more is refused.
-pub const MAX_SERVICES: usize = 16_384;
+/// Most service prefixes. One more is refused: every route is compared with all of them.
+pub const MAX_SERVICES: usize = 1_024;
 
 /// What a node is and owns.
 #[derive(Clone, PartialEq, Eq, Debug)]

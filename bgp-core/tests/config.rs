@@ -169,6 +169,16 @@ fn settings_faults() {
         "a pause of 0ns between attempts to connect",
     );
     settings(
+        |s| s.long_lived_stale_time = Duration::from_secs(1 << 24),
+        "long-lived-stale-time",
+        "16777216s for long-lived stale routes",
+    );
+    settings(
+        |s| s.long_lived_restart_time = Duration::from_millis(1_500),
+        "long-lived-restart-time",
+        "1.5s for long-lived stale routes",
+    );
+    settings(
         |s| s.max_prefixes = Some(0),
         "max-prefixes",
         "a limit of 0 prefixes",

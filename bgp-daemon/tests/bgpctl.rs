@@ -27,7 +27,7 @@ fn without_a_daemon_it_says_what_it_tried() {
     assert!(output.stdout.is_empty());
     let stderr = text(&output.stderr);
     let expected = format!(
-        "bgpctl: cannot reach the daemon; is bgp-rr running? tried {path} (no such file); name \
+        "bgpctl: cannot reach the daemon; is it running? tried {path} (no such file); name \
          another with --socket\n"
     );
     assert_eq!(stderr, expected);

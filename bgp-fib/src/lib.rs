@@ -9,6 +9,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`kernel`] | the words between the reconciler and the kernel: plain values |
+//! | `edge` | the task that drives a [`Fib`] with sockets and a clock (feature `edge`) |
 //! | `netlink` | requests to octets, octets to notices, and sockets (feature `edge`) |
 //! | [`wanted`] | what the owner wants: routes, neighbours and forwarding entries, by device name |
 //! | [`delta`] | desired, actual, and the work between them, for any kind of thing |
@@ -45,7 +46,7 @@ pub mod resolve;
 pub mod wanted;
 
 #[cfg(feature = "edge")]
-pub use edge::{Events, Gone, Handle, Sockets, spawn};
+pub use edge::{Asker, Events, Gone, Handle, Sockets, spawn};
 pub use fib::{
     Audit, Cause, Counts, Difference, Fib, FibEvent, MAX_PAGE, Page, RouteState, RouteStatus,
     Settings, Subject,

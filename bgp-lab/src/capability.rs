@@ -20,6 +20,8 @@ pub enum Need {
     Namespaces,
     /// A program: its path, and the Debian package that has it.
     Program(&'static str, &'static str),
+    /// The kernel's `ipip` module, or TUN devices in its place.
+    Tunnels,
     /// To be the superuser of the machine, not only of a user namespace: daemons that change
     /// their user and group.
     Root,
@@ -34,6 +36,11 @@ pub fn missing(needs: &[Need]) -> Option<String> {
         },
         Need::Program(path, package) => (!Path::new(path).exists())
             .then(|| format!("{path} is missing (Debian package {package})")),
+        Need::Tunnels => {
+            let there = Path::new("/sys/module/ipip").exists()
+                || File::options().write(true).open("/dev/net/tun").is_ok();
+            (!there).then(|| "there is neither ipip nor /dev/net/tun for us".to_owned())
+        }
         Need::Root => {
             (!is_machine_root()).then(|| "it needs the superuser of the machine".to_owned())
         }

@@ -18,6 +18,7 @@
 //! | [`octets`] | messages by hand, independent of the codec under test |
 //! | [`wire_peer`] | one blocking speaker that sends any octets and records all it hears |
 //! | [`swarm`] | thousands of clients in one thread |
+//! | [`cluster`] | racks, nodes, workloads: a whole cluster, its pings and its failures |
 //! | [`capability`] | what this machine lacks, and the list of what was skipped for it |
 //!
 //! # Invariants
@@ -31,6 +32,7 @@
 //! This crate is for tests and measurements; nothing that ships depends on it.
 
 pub mod capability;
+pub mod cluster;
 pub mod daemons;
 pub mod netns;
 pub mod octets;

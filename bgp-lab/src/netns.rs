@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -85,30 +85,27 @@ impl Namespace {
     /// # Errors
     /// [`Error::Command`] with what `ip` said.
     pub fn ip(&self, lines: &str) -> Result<()> {
-        self.run(|| {
-            let mut child = Command::new("ip")
+        self.ready_ip()?.run(lines)
+    }
+
+    /// An `ip -batch` that has been started and waits for its lines: for what must happen at a
+    /// given moment, without the time that a program takes to start.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn ready_ip(&self) -> Result<ReadyIp> {
+        let child = self.run(|| {
+            Command::new("ip")
                 .args(["-batch", "-"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
-                .during(|| "starting ip".to_owned())?;
-            if let Some(mut input) = child.stdin.take() {
-                input
-                    .write_all(lines.as_bytes())
-                    .during(|| "writing to ip".to_owned())?;
-            }
-            let output = child
-                .wait_with_output()
-                .during(|| "waiting for ip".to_owned())?;
-            if output.status.success() {
-                return Ok(());
-            }
-            Err(Error::Command {
-                command: format!("ip -batch in {}: {lines}", self.name),
-                status: output.status.to_string(),
-                output: String::from_utf8_lossy(&output.stderr).into_owned(),
-            })
+                .during(|| "starting ip".to_owned())
+        })?;
+        Ok(ReadyIp {
+            place: self.name.clone(),
+            child,
         })
     }
 
@@ -130,6 +127,39 @@ impl Namespace {
     /// When the kernel refuses the route.
     pub fn own_prefix(&self, prefix: &str) -> Result<()> {
         self.ip(&format!("route add local {prefix} dev lo"))
+    }
+}
+
+/// An `ip -batch` that waits for its lines.
+#[derive(Debug)]
+pub struct ReadyIp {
+    place: String,
+    child: Child,
+}
+
+impl ReadyIp {
+    /// Hands it its lines, and waits until it has done them or stopped at one that fails.
+    ///
+    /// # Errors
+    /// [`Error::Command`] with what `ip` said.
+    pub fn run(mut self, lines: &str) -> Result<()> {
+        if let Some(mut input) = self.child.stdin.take() {
+            input
+                .write_all(lines.as_bytes())
+                .during(|| "writing to ip".to_owned())?;
+        }
+        let output = self
+            .child
+            .wait_with_output()
+            .during(|| "waiting for ip".to_owned())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Error::Command {
+            command: format!("ip -batch in {}: {lines}", self.place),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
     }
 }
 

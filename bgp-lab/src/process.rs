@@ -4,11 +4,11 @@
 //! it, and asks for SIGKILL at the death of the thread that started it, so that it ends even when
 //! the test is killed. Start long-lived processes from the thread that outlives them.
 //!
-//! This is the one room of the crate with unsafe code: the steps between `fork` and `exec`.
+//! One of the two rooms of the crate with unsafe code: the steps between `fork` and `exec`.
 
 use crate::netns::Namespace;
 use crate::{During, Error, Result, wait};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::os::fd::BorrowedFd;
@@ -177,6 +177,8 @@ fn enter_before_exec(command: &mut Command, namespace: &Namespace) {
         // borrows until after the spawn, and the child has a copy of the table.
         let namespace = unsafe { BorrowedFd::borrow_raw(descriptor) };
         nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
+        // A program that waits for signals in a thread blocks them in all; its children must not.
+        SigSet::empty().thread_set_mask()?;
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         if nix::unistd::getppid() == parent {
             Ok(())
@@ -184,7 +186,7 @@ fn enter_before_exec(command: &mut Command, namespace: &Namespace) {
             Err(nix::Error::ESRCH.into()) // the parent died before it could be asked for
         }
     };
-    // SAFETY: between fork and exec only setns, prctl and getppid are called: system calls that
-    // neither allocate nor lock.
+    // SAFETY: between fork and exec only setns, pthread_sigmask, prctl and getppid are called,
+    // which neither allocate nor lock.
     unsafe { command.pre_exec(enter) };
 }

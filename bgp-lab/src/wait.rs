@@ -12,6 +12,30 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause between two probes.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause of [`timed`].
+const SHORT_PAUSE: Duration = Duration::from_millis(1);
+
+/// Probes every millisecond until `probe` answers `Ok`, and says how long after `since` that was;
+/// `None` when it was not within `limit` of `since`.
+///
+/// # Errors
+/// What `probe` fails with.
+pub fn timed(
+    since: Instant,
+    limit: Duration,
+    mut probe: impl FnMut() -> Result<bool>,
+) -> Result<Option<Duration>> {
+    loop {
+        if probe()? {
+            return Ok(Some(since.elapsed()));
+        }
+        if since.elapsed() >= limit {
+            return Ok(None);
+        }
+        thread::sleep(SHORT_PAUSE);
+    }
+}
+
 /// Probes until `probe` answers `Ok`.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The route reflector. Its arguments are read here; everything else is `bgp_daemon`.
 
+use bgp_daemon::config::Kind;
 use bgp_daemon::log::Format;
 use bgp_daemon::run::{Options, run};
 use clap::Parser;
@@ -39,9 +40,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     run(&Options {
         program: "bgp-rr",
+        kind: Kind::Reflector,
         config: arguments.config,
         check: arguments.check,
         admin_socket: arguments.admin_socket,
+        state: None,
         log_format: arguments.log_format,
         log_level: arguments.log_level,
     })

@@ -56,7 +56,7 @@ pub struct Heard {
     pub eligible: bool,
 }
 
-/// A host's best route to a prefix.
+/// A host's best route to a prefix, or its second best.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Best {
     /// The session that it was heard in; `None` for a route of its own.
@@ -68,10 +68,12 @@ pub struct Best {
 /// What one host knows about one prefix.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Knowledge {
-    /// By session, what was heard.
-    pub heard: BTreeMap<usize, Heard>,
+    /// By session and path identifier, what was heard.
+    pub heard: BTreeMap<(usize, u32), Heard>,
     /// The best of that and its own.
     pub best: Option<Best>,
+    /// The best of what others originated than the best's originator: told as path 2.
+    pub second: Option<Best>,
     /// Next hops of what is heard and as good as the best but for identifiers and addresses.
     pub ways: BTreeSet<IpAddr>,
     /// Originators of what could be used in place of the best, without the best's.
@@ -119,7 +121,8 @@ impl Situation<'_> {
             };
             let heard = self.hear(&prefix, host, &known);
             let now = self.select(&prefix, host, heard);
-            if now.best != known[host].best {
+            let before = &known[host];
+            if (&now.best, &now.second) != (&before.best, &before.second) {
                 let sessions = self.topology.sessions_of(host);
                 let others = sessions.map(|(_, session)| other_host(session, host));
                 dirty.extend(others.filter(|other| self.alive[*other]));
@@ -130,17 +133,29 @@ impl Situation<'_> {
     }
 
     /// What the others tell `host` now.
-    fn hear(&self, prefix: &IpNet, host: usize, known: &[Knowledge]) -> BTreeMap<usize, Heard> {
+    fn hear(
+        &self,
+        prefix: &IpNet,
+        host: usize,
+        known: &[Knowledge],
+    ) -> BTreeMap<(usize, u32), Heard> {
         let mut heard = BTreeMap::new();
         for (number, session) in self.topology.sessions_of(host) {
             let other = other_host(session, host);
-            let Some(best) = known[other].best.as_ref().filter(|_| self.alive[other]) else {
+            if !self.alive[other] {
                 continue;
-            };
-            if let Some(words) = self.say(prefix, (number, other), best) {
-                let eligible = self.may_use(prefix, (session, host), &words);
-                let words = Rc::new(words);
-                heard.insert(number, Heard { words, eligible });
+            }
+            let first = u32::from(session.has_two_paths_to(host));
+            let second = known[other].second.as_ref().filter(|_| first == 1);
+            let told = [(first, known[other].best.as_ref()), (2, second)];
+            for (path_id, route) in told {
+                let words =
+                    route.and_then(|route| self.say(prefix, (number, other), route, path_id));
+                if let Some(words) = words {
+                    let eligible = self.may_use(prefix, (session, host), &words);
+                    let words = Rc::new(words);
+                    heard.insert((number, path_id), Heard { words, eligible });
+                }
             }
         }
         heard
@@ -148,8 +163,14 @@ impl Situation<'_> {
 
     // What is said (RFC 4271 §5 and §9.1.3, RFC 4456 §6, §8 and §10).
 
-    /// What `host` says in a session about its best route to `prefix`.
-    fn say(&self, prefix: &IpNet, (number, host): (usize, usize), best: &Best) -> Option<Words> {
+    /// What `host` says in a session about its best route to `prefix`, or its second best.
+    fn say(
+        &self,
+        prefix: &IpNet,
+        (number, host): (usize, usize),
+        best: &Best,
+        path_id: u32,
+    ) -> Option<Words> {
         let session = &self.topology.sessions[number];
         let own = &session.ends[session.side_of(host)?];
         if best.session == Some(number) || !session.families().contains(family_of(prefix)) {
@@ -204,7 +225,7 @@ impl Situation<'_> {
         };
         let other = &session.ends[usize::from(session.ends[0].host == host)];
         let extended = own.settings.extended_messages && other.settings.extended_messages;
-        fits(prefix, &words, extended).then_some(words)
+        fits(prefix, path_id, &words, extended).then_some(words)
     }
 
     // What is believed (RFC 4271 §9.1.2, RFC 4456 §8, RFC 8212).
@@ -228,32 +249,50 @@ impl Situation<'_> {
 
     // What is chosen (RFC 4271 §9.1.2.2, RFC 4456 §9).
 
-    fn select(&self, prefix: &IpNet, host: usize, heard: BTreeMap<usize, Heard>) -> Knowledge {
-        let mut left: Vec<(usize, &Heard)> = heard
+    fn select(
+        &self,
+        prefix: &IpNet,
+        host: usize,
+        heard: BTreeMap<(usize, u32), Heard>,
+    ) -> Knowledge {
+        let usable: Vec<(usize, &Heard)> = heard
             .iter()
             .filter(|(_, h)| h.eligible && self.metric(host, &h.words.next_hop).is_some())
-            .map(|(number, h)| (*number, h))
+            .map(|((number, _), h)| (*number, h))
             .collect();
-        let originator = |h: &(usize, &'_ Heard)| {
-            let said = h.1.words.attributes.originator_id;
-            said.unwrap_or(self.peer_id(h.0, host))
-        };
-        let mut rivals: BTreeSet<RouterId> = left.iter().map(originator).collect();
         let (best, ways) = match self.own(prefix, host) {
             Some(own) => (Some(own), BTreeSet::new()),
-            None => self.best_of(host, &mut left),
+            None => self.best_of(host, usable.clone()),
         };
-        match left.first() {
-            Some(heard) if best.as_ref().is_some_and(|best| best.session.is_some()) => {
-                rivals.remove(&originator(heard));
-            }
-            Some(_) | None => {}
-        }
+        let originator = best
+            .as_ref()
+            .map(|best| self.originator(host, best.session, &best.words));
+        let others: Vec<(usize, &Heard)> = usable
+            .into_iter()
+            .filter(|(number, h)| {
+                Some(self.originator(host, Some(*number), &h.words)) != originator
+            })
+            .collect();
+        let rivals = others
+            .iter()
+            .map(|(number, h)| self.originator(host, Some(*number), &h.words))
+            .collect();
+        let (second, _) = self.best_of(host, others);
         Knowledge {
             heard,
             best,
+            second,
             ways,
             rivals,
+        }
+    }
+
+    /// Who brought a route into the AS, as far as `host` can tell (RFC 4456 §8).
+    fn originator(&self, host: usize, session: Option<usize>, words: &Words) -> RouterId {
+        let said = words.attributes.originator_id;
+        match session {
+            Some(number) => said.unwrap_or(self.peer_id(number, host)),
+            None => self.topology.hosts[host].router.router_id,
         }
     }
 
@@ -277,8 +316,9 @@ impl Situation<'_> {
     fn best_of(
         &self,
         host: usize,
-        left: &mut Vec<(usize, &Heard)>,
+        mut left: Vec<(usize, &Heard)>,
     ) -> (Option<Best>, BTreeSet<IpAddr>) {
+        let left = &mut left;
         let said = |h: &(usize, &'_ Heard)| Rc::clone(&h.1.words);
         keep_least(left, |h| {
             Reverse(said(h).attributes.local_pref.unwrap_or(100))
@@ -289,12 +329,7 @@ impl Situation<'_> {
         keep_least(left, |h| self.role(h.0, host).is_internal());
         keep_least(left, |h| self.metric(host, &h.1.words.next_hop));
         let ways = left.iter().map(|h| h.1.words.next_hop.address()).collect();
-        keep_least(left, |h| {
-            said(h)
-                .attributes
-                .originator_id
-                .unwrap_or(self.peer_id(h.0, host))
-        });
+        keep_least(left, |h| self.originator(host, Some(h.0), &h.1.words));
         keep_least(left, |h| said(h).attributes.cluster_list.len());
         keep_least(left, |h| self.peer_address(h.0, host));
         let best = left.first().map(|(number, h)| Best {
@@ -390,14 +425,18 @@ fn outside_words(best: &Best, asn: Asn) -> PathAttributes {
 }
 
 /// Whether a message with this route alone is one that the other end takes (RFC 8654).
-fn fits(prefix: &IpNet, words: &Words, extended: bool) -> bool {
+fn fits(prefix: &IpNet, path_id: u32, words: &Words, extended: bool) -> bool {
     // Nothing but communities makes a message long here.
     if words.attributes.communities.len() < 900 {
         return true;
     }
     let context = EncodeContext {
         four_octet_as: true,
-        add_path: FamilySet::EMPTY,
+        add_path: if path_id > 0 {
+            FamilySet::ALL
+        } else {
+            FamilySet::EMPTY
+        },
         max_len: if extended { MAX_EXTENDED_LEN } else { MAX_LEN },
     };
     let mut messages = Vec::new();

@@ -17,6 +17,9 @@ use bgp_core::types::{Asn, ClusterId, PeerRole, RouterId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+/// How long some hosts keep long-lived stale routes, and ask others to.
+const LONG_LIVED: Duration = Duration::from_secs(20);
+
 /// The AS of nodes and reflectors.
 pub const CLUSTER_AS: Asn = Asn(64_512);
 /// The AS of the external router: one that needs four octets.
@@ -113,6 +116,16 @@ impl Session {
     pub fn families(&self) -> FamilySet {
         let [left, right] = &self.ends;
         left.settings.families.intersection(right.settings.families)
+    }
+
+    /// Whether `host` is told two paths to a prefix here (RFC 7911).
+    pub fn has_two_paths_to(&self, host: usize) -> bool {
+        let [left, right] = &self.ends;
+        let (reader, writer) = match left.host == host {
+            true => (left, right),
+            false => (right, left),
+        };
+        reader.settings.add_path_receive && writer.settings.add_path_send
     }
 
     /// The side on which `host` is.
@@ -240,6 +253,14 @@ impl<'a> Draw<'a> {
         settings.connect_retry = self.connect_retry;
         settings.extended_messages = self.chance(2);
         settings.add_path_receive = self.chance(4);
+        // No draws of their own: earlier seeds mean what they did.
+        settings.keep_when_silent = settings.add_path_receive;
+        let long_lived = match settings.extended_messages {
+            true => LONG_LIVED,
+            false => Duration::ZERO,
+        };
+        settings.long_lived_stale_time = long_lived;
+        settings.long_lived_restart_time = long_lived;
         settings
     }
 

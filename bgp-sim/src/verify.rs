@@ -184,9 +184,9 @@ impl Comparison<'_> {
         let heard = paths.iter().map(|path| {
             let eligible = !matches!(path.state, PathState::Ineligible(_));
             let words = Rc::new(words(path));
-            (path.prefix, Heard { words, eligible })
+            ((path.prefix, path.path_id), Heard { words, eligible })
         });
-        let expected = self.known(host, family, |known| known.heard.get(&number).cloned());
+        let expected = self.heard_in(number, host, family);
         let what = format!(
             "heard by {} from {}",
             self.name(host),
@@ -209,22 +209,37 @@ impl Comparison<'_> {
                 attributes: route.attributes,
                 next_hop: route.next_hop,
             };
-            (route.prefix, words)
+            ((route.prefix, route.path_id), words)
         });
         let side = usize::from(session.ends[1].host == host);
         let other = session.ends[1 - side].host;
         // What is told here is what is heard there.
-        let expected = self.known(other, family, |known| {
-            let heard = known.heard.get(&number)?;
-            Some(Words::clone(&heard.words))
-        });
+        let expected = self.heard_in(number, other, family).into_iter();
+        let expected = expected.map(|(place, heard)| (place, Words::clone(&heard.words)));
         let what = format!(
             "told by {} to {}",
             self.name(host),
             self.other(session, host)
         );
-        self.differ(&what, &told.collect(), &expected);
+        self.differ(&what, &told.collect(), &expected.collect());
         Ok(())
+    }
+
+    /// What a host hears in a session by what the model says, by prefix and path identifier.
+    fn heard_in(
+        &self,
+        number: usize,
+        host: usize,
+        family: Family,
+    ) -> BTreeMap<(IpNet, u32), Heard> {
+        let known = self.known(host, family, |known| Some(known.heard.clone()));
+        let of_prefix = |(prefix, heard): (IpNet, BTreeMap<(usize, u32), Heard>)| {
+            let here = heard
+                .into_iter()
+                .filter(move |((session, _), _)| *session == number);
+            here.map(move |((_, path_id), heard)| ((prefix, path_id), heard))
+        };
+        known.into_iter().flat_map(of_prefix).collect()
     }
 
     /// What the model says of a host, prefix by prefix.
@@ -243,28 +258,29 @@ impl Comparison<'_> {
             .collect()
     }
 
-    fn differ<T: PartialEq + std::fmt::Debug>(
+    fn differ<K: Ord + std::fmt::Debug, T: PartialEq + std::fmt::Debug>(
         &mut self,
         what: &str,
-        is: &BTreeMap<IpNet, T>,
-        ought: &BTreeMap<IpNet, T>,
+        is: &BTreeMap<K, T>,
+        ought: &BTreeMap<K, T>,
     ) {
         self.compared += ought.len() as u64;
         for (prefix, expected) in ought {
             match is.get(prefix) {
                 Some(found) if found == expected => {}
                 Some(found) => self.differences.push(format!(
-                    "{what}: {prefix} is\n    {found:?}, and ought to be\n    {expected:?}"
+                    "{what}: {prefix:?} is\n    {found:?}, and ought to be\n    {expected:?}"
                 )),
                 None => self
                     .differences
-                    .push(format!("{what}: {prefix} is missing: {expected:?}")),
+                    .push(format!("{what}: {prefix:?} is missing: {expected:?}")),
             }
         }
         let extra = is.iter().filter(|(prefix, _)| !ought.contains_key(*prefix));
         for (prefix, found) in extra {
-            self.differences
-                .push(format!("{what}: {prefix} ought not to be there: {found:?}"));
+            self.differences.push(format!(
+                "{what}: {prefix:?} ought not to be there: {found:?}"
+            ));
         }
     }
 

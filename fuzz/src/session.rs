@@ -59,9 +59,11 @@ fn settings(flags: u8) -> SessionSettings {
         connect_retry: Duration::from_secs(5),
         passive: bit(1),
         add_path_receive: bit(2),
+        add_path_send: bit(3),
         extended_messages: bit(3),
         restart_time: Duration::from_secs(if bit(4) { 0 } else { 120 }),
         restarting: bit(5),
+        long_lived_restart_time: Some(Duration::from_secs(3_600)),
         forwarding: FamilySet::ALL,
         host_name: "fuzz".into(),
     }

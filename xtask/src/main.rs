@@ -35,6 +35,12 @@ enum Task {
         /// Run only tests whose name contains this.
         filter: Option<String>,
     },
+    /// A whole cluster in network namespaces, until Ctrl-C; arguments go to `bgp-lab up`.
+    Lab {
+        /// For instance `--encapsulation ipip --nodes 6`, `--once` or `--chaos`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// A simulation campaign in release mode; arguments go to `bgp-sim`.
     Sim {
         /// For instance `--seeds 0..10000`.
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         Task::T => tests::inner_loop(),
         Task::Test { no_skips } => tests::everything(no_skips),
         Task::Netns { filter } => tests::namespaces(filter.as_deref()),
+        Task::Lab { arguments } => tests::cluster(&arguments),
         Task::Sim { arguments } => tests::simulation(&arguments),
         Task::Fuzz { target, minutes } => fuzz::campaign(target.as_deref(), minutes * 60),
     };

@@ -4,9 +4,13 @@ use crate::run::{Outcome, cargo, root, run, say};
 use crate::{fuzz, packages};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Crates whose tests are pure: no socket, no root, no sleep.
-const PURE: [&str; 3] = ["bgp-core", "bgp-sim", "xtask"];
+const PURE: [&str; 4] = ["bgp-core", "bgp-blocks", "bgp-sim", "xtask"];
+
+/// Crates whose binaries a cluster needs.
+const CLUSTER: [&str; 4] = ["bgp-rr", "bgp-node", "bgp-daemon", "bgp-lab"];
 
 /// Seeds that every full test run simulates.
 const SEEDS: &str = "0..400";
@@ -44,7 +48,12 @@ pub(crate) fn everything(no_skips: bool) -> Outcome {
     ]))?;
     // Binaries first: some tests start them.
     run(cargo(&["build", "--workspace", "--bins"]))?;
-    run(cargo(&["test", "--workspace", "--exclude", "bgp-lab"]))?;
+    let mut tests = cargo(&["test", "--workspace", "--exclude", "bgp-lab"]);
+    if is_root() {
+        // Without root, those that need namespaces are run again, in one of their own.
+        tests.env("BGP_LAB_SKIPPED", &skips.file);
+    }
+    run(tests)?;
     run(cargo(&[
         "run",
         "-q",
@@ -73,6 +82,18 @@ pub(crate) fn namespaces(filter: Option<&str>) -> Outcome {
     prepare(&skips)?;
     lab(filter, &skips)?;
     skips.report(false)
+}
+
+/// `cargo xtask lab`.
+pub(crate) fn cluster(arguments: &[String]) -> Outcome {
+    let mut build = cargo(&["build", "--release", "--bins"]);
+    build.args(CLUSTER.iter().flat_map(|name| ["-p", name]));
+    run(build)?;
+    // Waits for Ctrl-C, and removes what it made: the terminal's signal goes to it as well.
+    let lab = root().join("target/release/bgp-lab");
+    let mut up = crate::run::command(lab, &["up"]);
+    up.args(arguments);
+    run(up)
 }
 
 /// `cargo xtask sim`.
@@ -106,17 +127,20 @@ fn lab(filter: Option<&str>, skips: &Skips) -> Outcome {
         "-p",
         "bgp-rr",
         "-p",
+        "bgp-node",
+        "-p",
         "bgp-daemon",
         "--bins",
     ]))?;
     run(cargo(&["test", "-p", "bgp-lab", "--no-run"]))?;
-    let mut test = if is_root() {
-        cargo(&[])
-    } else {
-        let mut unshare = crate::run::command("unshare", &["--user", "--map-root-user", "--net"]);
-        unshare.arg("--mount").arg(cargo(&[]).get_program());
-        unshare
-    };
+    if !is_root() && filter.is_none() {
+        let mut kernel = namespaced();
+        kernel
+            .args(["test", "-p", "bgp-fib", "--test", "kernel"])
+            .env("BGP_LAB_SKIPPED", &skips.file);
+        run(kernel)?;
+    }
+    let mut test = namespaced();
     test.args([
         "test",
         "-p",
@@ -128,9 +152,20 @@ fn lab(filter: Option<&str>, skips: &Skips) -> Outcome {
     test.args(filter);
     let binaries = root().join("target/release");
     test.env("BGP_RR_BIN", binaries.join("bgp-rr"))
+        .env("BGP_NODE_BIN", binaries.join("bgp-node"))
         .env("BGPCTL_BIN", binaries.join("bgpctl"))
         .env("BGP_LAB_SKIPPED", &skips.file);
     run(test)
+}
+
+/// Cargo, where network namespaces can be made.
+fn namespaced() -> Command {
+    if is_root() {
+        return cargo(&[]);
+    }
+    let mut unshare = crate::run::command("unshare", &["--user", "--map-root-user", "--net"]);
+    unshare.arg("--mount").arg(cargo(&[]).get_program());
+    unshare
 }
 
 fn is_root() -> bool {

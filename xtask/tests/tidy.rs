@@ -22,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates of the workspace, each with those of ours that it may depend on outside tests.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("bgp-core", &[]),
     ("bgp-io", &["bgp-core"]),
     ("bgp-fib", &["bgp-core"]),
@@ -32,6 +32,7 @@ const CRATES: [(&str, &[&str]); 10] = [
         &["bgp-core", "bgp-io", "bgp-fib", "bgp-blocks"],
     ),
     ("bgp-rr", &["bgp-daemon"]),
+    ("bgp-node", &["bgp-daemon"]),
     ("bgp-sim", &["bgp-core"]),
     ("bgp-lab", &["bgp-core"]),
     ("benches", &["bgp-core", "bgp-fib", "bgp-lab"]),

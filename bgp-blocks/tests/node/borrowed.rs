@@ -125,6 +125,18 @@ fn a_block_that_goes_leaves_its_workloads_announced_first() {
 }
 
 #[test]
+fn a_block_that_returns_takes_its_addresses_back_without_any_news() {
+    let mut world = World::new(owning(&["10.244.3.64/26"]));
+    world.own("10.244.3.64/26");
+    world.workload("10.244.3.70/32", "cali1", true);
+    world.remove_block("10.244.3.64/26");
+    world.add_block("10.244.3.64/26");
+    world.ordered();
+    world.pass(LINGER);
+    assert_eq!(world.ordered(), ["withdraw 10.244.3.70/32"]);
+}
+
+#[test]
 fn an_address_of_our_block_that_lives_elsewhere_is_installed() {
     let mut world = World::new(owning(&["10.1.3.64/26"]));
     world.ordered();

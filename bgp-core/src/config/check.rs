@@ -1,9 +1,10 @@
 //! The rules that hold for every [`Config`] that a speaker takes.
 
 use super::{
-    Config, ConfigError, DynamicGroup, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH,
-    MAX_NAME, MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault,
-    Peer, PeerFault, PeerSettings, Router, RouterFault, SettingsFault,
+    Config, ConfigError, DynamicGroup, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_LONG_LIVED,
+    MAX_MULTIPATH, MAX_NAME, MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER,
+    MIN_CONNECT_RETRY, NameFault, Peer, PeerFault, PeerSettings, Router, RouterFault,
+    SettingsFault,
 };
 use crate::prefix::IpNet;
 use crate::types::Asn;
@@ -261,6 +262,14 @@ impl PeerSettings {
         }
         if !(MIN_CONNECT_RETRY..=MAX_TIMER).contains(&self.connect_retry) {
             faults.push(SettingsFault::ConnectRetry(self.connect_retry));
+        }
+        for (key, span) in [
+            ("long-lived-stale-time", self.long_lived_stale_time),
+            ("long-lived-restart-time", self.long_lived_restart_time),
+        ] {
+            if !is_whole(span) || span > MAX_LONG_LIVED {
+                faults.push(SettingsFault::LongLived { key, span });
+            }
         }
         if self.max_prefixes == Some(0) {
             faults.push(SettingsFault::MaxPrefixes);

@@ -20,6 +20,9 @@ pub const DEFAULT_CONNECT_RETRY: Duration = Duration::from_secs(5);
 pub const DEFAULT_SETTLE: Duration = Duration::from_millis(5);
 /// Restart Time: long enough to upgrade and start again.
 pub const DEFAULT_RESTART_TIME: Duration = Duration::from_secs(120);
+/// How long routes told by a reflector outlive it: what it told stays true without it, and a network
+/// that has lost all its reflectors must not be deleted before somebody has had a day to look.
+pub const DEFAULT_LONG_LIVED: Duration = Duration::from_secs(86_400);
 /// How long End-of-RIB is held back at most: far more than live peers need to come back and tell
 /// their tables.
 pub const DEFAULT_RESTART_DEFERRAL: Duration = Duration::from_secs(30);
@@ -123,7 +126,16 @@ impl PeerSettings {
     }
 
     /// Peers of any role, with every default.
+    ///
+    /// Who tells a client is its reflector, so clients may keep what we told, and we keep nothing
+    /// of theirs beyond the restart time; to a non-client it is the other way round, for as long
+    /// as it announces: a reflector does, a node does not.
     pub fn new(remote_as: Asn, role: PeerRole) -> Self {
+        let (keep_theirs, keep_ours) = match role {
+            PeerRole::Client => (Duration::ZERO, DEFAULT_LONG_LIVED),
+            PeerRole::NonClient => (DEFAULT_LONG_LIVED, Duration::ZERO),
+            PeerRole::External => (Duration::ZERO, Duration::ZERO),
+        };
         Self {
             group: String::new(),
             remote_as,
@@ -134,12 +146,21 @@ impl PeerSettings {
             passive: false,
             shutdown: false,
             add_path_receive: false,
+            // Within the AS a second owner of a prefix is everybody's business.
+            add_path_send: role.is_internal(),
             extended_messages: true,
             next_hop_self: false,
             import: None,
             export: None,
             keep_when_silent: false,
+            long_lived_stale_time: keep_theirs,
+            long_lived_restart_time: keep_ours,
             max_prefixes: None,
         }
+    }
+
+    /// Whether long-lived graceful restart is offered at all.
+    pub fn knows_long_lived(&self) -> bool {
+        !(self.long_lived_stale_time.is_zero() && self.long_lived_restart_time.is_zero())
     }
 }

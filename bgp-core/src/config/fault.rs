@@ -22,6 +22,8 @@ pub const MAX_RESTART_SECONDS: u64 = 4_095;
 pub const MIN_CONNECT_RETRY: Duration = Duration::from_millis(100);
 /// Longest hold time (16 bits, RFC 4271 §4.2) and longest pause between attempts to connect.
 pub const MAX_TIMER: Duration = Duration::from_secs(65_535);
+/// Longest time for which routes can be long-lived stale (24 bits, RFC 9494 §3.1).
+pub const MAX_LONG_LIVED: Duration = Duration::from_secs((1 << 24) - 1);
 /// Most peers, configured and dynamic together: half of the numbers that the RIB has for
 /// sessions, so that all of them can return before the last has been drained. A configuration
 /// that could have more is refused.
@@ -189,6 +191,13 @@ pub enum SettingsFault {
     HoldTime(Duration),
     /// A pause between attempts to connect that is too short or too long.
     ConnectRetry(Duration),
+    /// A time for long-lived stale routes that its field cannot say.
+    LongLived {
+        /// Which of the two keys.
+        key: &'static str,
+        /// The time.
+        span: Duration,
+    },
     /// A limit of no prefix at all.
     MaxPrefixes,
 }
@@ -443,6 +452,7 @@ impl SettingsFault {
             Self::NoFamilies => "families",
             Self::HoldTime(_) => "hold-time",
             Self::ConnectRetry(_) => "connect-retry",
+            Self::LongLived { key, .. } => key,
             Self::MaxPrefixes => "max-prefixes",
         }
     }
@@ -469,6 +479,14 @@ impl SettingsFault {
                 format!("a pause of {span:?} between attempts to connect"),
                 format!("{MIN_CONNECT_RETRY:?} to {MAX_TIMER:?}"),
                 "a few seconds suit most",
+            ),
+            Self::LongLived { span, .. } => Complaint::new(
+                format!("{span:?} for long-lived stale routes"),
+                format!(
+                    "whole seconds, 0 to {} (RFC 9494)",
+                    MAX_LONG_LIVED.as_secs()
+                ),
+                "take the time in which somebody will have brought the peer back",
             ),
             Self::MaxPrefixes => Complaint::new(
                 "a limit of 0 prefixes",

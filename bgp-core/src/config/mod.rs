@@ -36,13 +36,13 @@ use crate::prefix::IpNet;
 use crate::types::{Asn, ClusterId, PeerRole, RouterId};
 pub use change::Disruption;
 pub use defaults::{
-    DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_PORT,
-    DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
+    DEFAULT_ACCEPT_LIMIT, DEFAULT_CONNECT_RETRY, DEFAULT_HOLD_TIME, DEFAULT_LONG_LIVED,
+    DEFAULT_PORT, DEFAULT_RESTART_DEFERRAL, DEFAULT_RESTART_TIME, DEFAULT_SETTLE,
 };
 pub use fault::{
-    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_MULTIPATH, MAX_NAME, MAX_PEERS,
-    MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault, PeerFault,
-    RouterFault, SettingsFault,
+    ConfigError, Element, Fault, GroupFault, MAX_HOST_NAME, MAX_LONG_LIVED, MAX_MULTIPATH,
+    MAX_NAME, MAX_PEERS, MAX_RESTART_SECONDS, MAX_SETTLE, MAX_TIMER, MIN_CONNECT_RETRY, NameFault,
+    PeerFault, RouterFault, SettingsFault,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -153,6 +153,9 @@ pub struct PeerSettings {
     pub shutdown: bool,
     /// Offer to receive several paths per prefix (RFC 7911).
     pub add_path_receive: bool,
+    /// Offer to send two paths per prefix: the best one, and the best of another originator
+    /// (RFC 7911).
+    pub add_path_send: bool,
     /// Offer messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: bool,
     /// Announce our own address as next hop to internal peers too, except for reflected routes,
@@ -167,6 +170,13 @@ pub struct PeerSettings {
     /// whose connection broke (RFC 8538). False: they go as soon as the hold time is over, for who
     /// says nothing may be a host that is gone.
     pub keep_when_silent: bool,
+    /// How long at most we keep routes of a peer that does not come back within its restart time,
+    /// as the least preferred ones (RFC 9494); what the peer announced is the other limit. Zero:
+    /// not at all. Whole seconds, at most [`MAX_LONG_LIVED`].
+    pub long_lived_stale_time: Duration,
+    /// How long the peer may keep ours so: what we announce. Zero: not at all. Whole seconds, at
+    /// most [`MAX_LONG_LIVED`].
+    pub long_lived_restart_time: Duration,
     /// The session is ended (Cease, subcode 1) when the peer announces more than this many
     /// prefixes, at least 1; `None` is no limit (RFC 4486 §4).
     pub max_prefixes: Option<u32>,

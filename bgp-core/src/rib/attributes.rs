@@ -13,7 +13,7 @@ use super::ids::{AttributesId, Id};
 use crate::family::{Family, FamilySet};
 use crate::prefix::{IpNet, Ipv6Net, Nlri};
 use crate::types::Asn;
-use crate::wire::{self, EncodeContext, NextHop, PathAttributes};
+use crate::wire::{self, Community, EncodeContext, NextHop, PathAttributes};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -31,6 +31,8 @@ pub struct RouteAttributes {
     as_path_length: usize,
     /// [`crate::wire::AsPath::first_as`], worked out once.
     first_as: Option<Asn>,
+    /// Whether it carries LLGR_STALE, worked out once.
+    long_lived_stale: bool,
     /// Octets of an UPDATE with these attributes and one long prefix.
     message_len: usize,
 }
@@ -41,6 +43,7 @@ impl RouteAttributes {
         Self {
             as_path_length: path.as_path.length(),
             first_as: path.as_path.first_as(),
+            long_lived_stale: path.communities.contains(&Community::LLGR_STALE),
             message_len: message_len(&path, &next_hop),
             path,
             next_hop,
@@ -50,6 +53,12 @@ impl RouteAttributes {
     /// The length that the decision process compares (RFC 4271 §9.1.2.2 a, RFC 5065 §5.3).
     pub fn as_path_length(&self) -> usize {
         self.as_path_length
+    }
+
+    /// Whether it is kept although its source has been away for long (RFC 9494): somebody on the
+    /// way, or we, attached LLGR_STALE.
+    pub fn is_long_lived_stale(&self) -> bool {
+        self.long_lived_stale
     }
 
     /// About how long an UPDATE with these attributes is: never less than with one prefix, of
@@ -103,6 +112,7 @@ impl Interner {
                 next_hop: NextHop::V4(std::net::Ipv4Addr::UNSPECIFIED),
                 as_path_length: 0,
                 first_as: None,
+                long_lived_stale: false,
                 message_len: 0,
             }),
         }

@@ -2,7 +2,7 @@
 
 use super::Rib;
 use super::decision;
-use super::export::export;
+use super::export::{Plane, export};
 use super::group::Group;
 use super::ids::{AttributesId, PrefixId};
 use super::peers::PeerSlot;
@@ -23,6 +23,7 @@ impl Rib {
             self.check_paths(table).map_err(within)?;
             self.check_peers(table).map_err(within)?;
             self.check_best(table).map_err(within)?;
+            self.check_rivals(table).map_err(within)?;
             table.check_changes(&self.shared).map_err(within)?;
             for group in table.groups.iter().flatten() {
                 self.check_group(table, group).map_err(within)?;
@@ -110,13 +111,13 @@ impl Rib {
                      {counted:?} counted"
                 ));
             }
-            let reads = of_peer.reader.is_some();
-            let negotiated = peer
-                .facts
-                .as_ref()
-                .is_some_and(|facts| facts.families.contains(table.family));
-            if reads != (peer.up && negotiated && slot != PeerSlot::LOCAL) {
-                return Err(format!("{slot:?}: reading should be {}", !reads));
+            let facts = peer.facts.as_ref().filter(|_| peer.up);
+            let facts = facts.filter(|facts| facts.families.contains(table.family));
+            let planes = facts.map_or(&[][..], |facts| facts.planes(table.family));
+            let readers = table.readers_of(&self.shared.peers, slot);
+            let read = readers.iter().flatten();
+            if !read.map(|(_, group, _)| &group.profile().plane).eq(planes) {
+                return Err(format!("{slot:?}: should read {planes:?}"));
             }
             total += received as usize;
         }
@@ -148,6 +149,31 @@ impl Rib {
         Ok(())
     }
 
+    /// The rival is the best path of another originator, wherever a group has told of it.
+    fn check_rivals(&self, table: &Table) -> Result<(), String> {
+        let groups = || table.groups.iter().flatten();
+        let telling = || groups().filter(|group| group.profile().plane == Plane::Rival);
+        if telling().count() != table.rival_groups {
+            return Err(format!("{} groups tell of rivals", telling().count()));
+        }
+        for prefix in prefixes(table) {
+            let rival = table.routes.loc_rib.rival(prefix);
+            let mut paths = table.routes.paths.of_prefix(prefix);
+            if rival.is_some_and(|rival| paths.all(|(path, _)| path != rival)) {
+                return Err(format!("{prefix:?}: the rival is none of its paths"));
+            }
+            let told = telling().any(|group| group.is_built(prefix));
+            let settled = !table.is_sweeping();
+            if told && settled && rival != table.routes.find_rival(prefix, &self.shared) {
+                return Err(format!("{prefix:?}: the rival is not {rival:?}"));
+            }
+            if rival.is_some() && table.rival_groups == 0 {
+                return Err(format!("{prefix:?}: nobody is told of its rival"));
+            }
+        }
+        Ok(())
+    }
+
     /// The entries of a group are what its profile makes of the best paths.
     fn check_group(&self, table: &Table, group: &Group) -> Result<(), String> {
         group.check()?;
@@ -156,7 +182,8 @@ impl Rib {
             if !group.is_built(prefix) {
                 continue;
             }
-            let admitted = table.routes.best(prefix).filter(|best| {
+            let told = table.routes.told(group.profile().plane, prefix);
+            let admitted = told.filter(|best| {
                 let route = table
                     .routes
                     .route(best, &self.shared.peers, &self.shared.attributes);

@@ -1,7 +1,7 @@
 //! Chunks: stretches of a group's log, packed and encoded once for all readers that pass there.
 
 use super::attributes::Interner;
-use super::export::{self, ExportProfile, Exported};
+use super::export::{self, ExportProfile, Exported, Plane};
 use super::group::{Entry, Group};
 use super::ids::{AttributesId, PrefixId, Serial};
 use super::peers::{PeerSlot, Peers};
@@ -166,9 +166,10 @@ impl<'a> Packer<'a> {
     }
 
     fn add(&mut self, prefix: PrefixId, entry: Entry, only_announce: bool) {
-        let Some(nlri) = self.words.routes.prefixes.get(prefix).map(Nlri::plain) else {
+        let Some(prefix_itself) = self.words.routes.prefixes.get(prefix) else {
             return;
         };
+        let nlri = self.profile.nlri(prefix_itself);
         self.entries += 1;
         if let Some(owed) = entry.owed().filter(|_| !only_announce) {
             self.withdraw(Audience::Only(owed), nlri);
@@ -193,8 +194,8 @@ impl<'a> Packer<'a> {
     /// before that another is the source: what comes back to it now is a withdraw.
     fn departed(&self, prefix: PrefixId, entry: Entry) -> Option<Serial> {
         let source = entry.source().filter(|_| !entry.is_tombstone())?;
-        let best = self.words.routes.best(prefix)?;
-        let peer = self.words.peers.get(best.peer)?;
+        let path = self.words.routes.told(self.profile.plane, prefix)?;
+        let peer = self.words.peers.get(path.peer)?;
         (!peer.up && peer.serial == source).then_some(source)
     }
 
@@ -217,8 +218,8 @@ impl<'a> Packer<'a> {
         attributes: AttributesId,
         audience: Audience,
     ) -> Option<usize> {
-        let best = self.words.routes.best(prefix)?;
-        let source = (attributes, best.peer);
+        let path = self.words.routes.told(self.profile.plane, prefix)?;
+        let source = (attributes, path.peer);
         if let Some(place) = self.by_source.get(&source) {
             return Some(*place);
         }
@@ -227,7 +228,7 @@ impl<'a> Packer<'a> {
             peers,
             attributes,
         } = self.words;
-        let route = routes.route(best, peers, attributes)?;
+        let route = routes.route(path, peers, attributes)?;
         let words = export::export(self.profile, &route).ok()?;
         let place = self.place_of(audience, words, &route.prefix);
         self.by_source.insert(source, place);
@@ -312,12 +313,17 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// A marker as a message.
-pub(super) fn marker(profile: &ExportProfile, marker: Marker) -> Bytes {
-    let subtype = match marker {
-        Marker::EndOfRib => return wire::end_of_rib(profile.family),
-        Marker::RefreshBegin => RefreshSubtype::Begin,
-        Marker::RefreshEnd => RefreshSubtype::End,
+/// A marker as a message. Of two planes the first says what stands at the beginning, the second
+/// what stands at the end.
+pub(super) fn marker(profile: &ExportProfile, marker: Marker) -> Option<Bytes> {
+    let subtype = match (profile.plane, marker) {
+        (Plane::Best, Marker::EndOfRib | Marker::RefreshEnd)
+        | (Plane::Rival, Marker::RefreshBegin) => return None,
+        (Plane::Single | Plane::Rival, Marker::EndOfRib) => {
+            return Some(wire::end_of_rib(profile.family));
+        }
+        (Plane::Single | Plane::Best, Marker::RefreshBegin) => RefreshSubtype::Begin,
+        (Plane::Single | Plane::Rival, Marker::RefreshEnd) => RefreshSubtype::End,
     };
     let message = wire::Message::RouteRefresh(RouteRefresh {
         family: profile.family.afi_safi(),
@@ -326,12 +332,13 @@ pub(super) fn marker(profile: &ExportProfile, marker: Marker) -> Bytes {
     let mut out = BytesMut::new();
     // A ROUTE-REFRESH has a fixed length, and always fits.
     let _ = wire::encode_message(&message, &profile.encode_context(), &mut out);
-    out.freeze()
+    Some(out.freeze())
 }
 
-/// The octets of an NLRI without path identifier.
+/// The octets of an NLRI, with its path identifier if there is one.
 fn nlri_len(nlri: &Nlri) -> usize {
-    1 + usize::from(nlri.prefix.prefix_len()).div_ceil(8)
+    let identifier = if nlri.path_id == 0 { 0 } else { 4 };
+    identifier + 1 + usize::from(nlri.prefix.prefix_len()).div_ceil(8)
 }
 
 /// The chunks that a group keeps for readers to come.

@@ -6,7 +6,8 @@
 //! 0. The next hop is reachable (RFC 4271 §9.1.2), or the path is no candidate at all.
 //! 1. What we originate ourselves comes first. RFC 4271 §9.1.1 leaves the degree of preference of
 //!    local routes to the speaker; this is ours.
-//! 2. Higher degree of preference: LOCAL_PREF, 100 where there is none (RFC 4271 §9.1.1).
+//! 2. Higher degree of preference (RFC 4271 §9.1.1): what is long-lived stale has the least of all
+//!    (RFC 9494 §4.3); then LOCAL_PREF, 100 where there is none.
 //! 3. Shorter AS_PATH (§9.1.2.2 a).
 //! 4. Lower ORIGIN (b).
 //! 5. Lower MULTI_EXIT_DISC, only among paths from the same neighbouring AS; none is 0 (c).
@@ -45,6 +46,8 @@ pub enum Reason {
     NextHopUnreachable,
     /// 1. The other is our own.
     LocallyOriginated,
+    /// 2. It is long-lived stale, and the other is not.
+    LongLivedStale,
     /// 2. Lower LOCAL_PREF.
     LocalPref,
     /// 3. Longer AS_PATH.
@@ -70,7 +73,8 @@ pub enum Reason {
 impl Reason {
     /// The number of the step.
     pub fn step(self) -> u8 {
-        self as u8
+        // Step 2 has two.
+        self as u8 - u8::from(self >= Self::LocalPref)
     }
 }
 
@@ -139,6 +143,11 @@ pub fn select(candidates: &[Candidate<'_>]) -> Selection {
     Selection { best, lost }
 }
 
+/// The best of those candidates that have another originator than `best`.
+pub(super) fn rival(candidates: &[Candidate<'_>], best: usize) -> Option<usize> {
+    best_of_others(candidates, &[candidates[best].originator()])
+}
+
 /// The best of those candidates that have none of `originators`; `None` when there is none that
 /// may be used.
 pub(super) fn best_of_others(
@@ -149,6 +158,9 @@ pub(super) fn best_of_others(
     let places: SmallVec<[usize; 8]> = (0..candidates.len())
         .filter(|place| others(&candidates[*place]))
         .collect();
+    if places.is_empty() {
+        return None;
+    }
     let of_others: SmallVec<[Candidate<'_>; 8]> =
         places.iter().map(|place| candidates[*place]).collect();
     let best = select(&of_others).best?;
@@ -214,6 +226,7 @@ fn before_med(a: &Candidate<'_>, b: &Candidate<'_>) -> Option<(Ordering, Reason)
     // 1. Our own.
     .or_else(|| higher(a.is_own(), b.is_own(), Reason::LocallyOriginated))
     // 2. The higher degree of preference.
+    .or_else(|| lower(a.is_stale(), b.is_stale(), Reason::LongLivedStale))
     .or_else(|| higher(a.local_pref(), b.local_pref(), Reason::LocalPref))
     // 3. a) The shorter AS_PATH; a set counts as one.
     .or_else(|| {
@@ -276,6 +289,10 @@ impl Candidate<'_> {
 
     fn is_external(&self) -> bool {
         self.source.role.is_some_and(|role| !role.is_internal())
+    }
+
+    fn is_stale(&self) -> bool {
+        self.route.is_long_lived_stale()
     }
 
     fn local_pref(&self) -> u32 {

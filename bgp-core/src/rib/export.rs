@@ -23,11 +23,14 @@
 //!   §6); MED only on what we originate ourselves. Nothing without a policy (RFC 8212 §3).
 //! - NO_ADVERTISE goes to nobody, NO_EXPORT and NO_EXPORT_SUBCONFED to no external peer
 //!   (RFC 1997); we are in no confederation.
+//! - Towards peers that take several paths to a prefix (RFC 7911) the same rules hold for each of
+//!   the two that they are told of ([`Plane`]).
+//! - What is long-lived stale goes only to peers that know what that means (RFC 9494 §4.3).
 //! - A route whose message would be longer than the peer takes is not announced; it alone.
 
 use super::attributes::RouteAttributes;
 use super::decision::{DEFAULT_LOCAL_PREF, Source};
-use crate::family::{Family, FamilySet};
+use crate::family::Family;
 use crate::policy::{Action, Policy};
 use crate::prefix::{IpNet, Nlri};
 use crate::types::{Asn, ClusterId, PeerRole};
@@ -35,11 +38,39 @@ use crate::wire::{self, Community, EncodeContext, NextHop, PathAttributes};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Which path to each prefix a group is told of (RFC 7911).
+///
+/// A peer that takes several paths hears two, and reads two groups: the best path, and the best of
+/// those that have another originator than the best path. So it learns that a prefix has a second
+/// owner, and has the other way at hand. More would cost every peer a path for each peer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Plane {
+    /// The best path, without identifier: several paths were not negotiated.
+    Single,
+    /// The best path, as path 1.
+    Best,
+    /// The best path of another originator than the best path's, as path 2.
+    Rival,
+}
+
+impl Plane {
+    /// The path identifier; `None` where there is none.
+    pub fn path_id(self) -> Option<u32> {
+        match self {
+            Self::Single => None,
+            Self::Best => Some(1),
+            Self::Rival => Some(2),
+        }
+    }
+}
+
 /// All that may influence the words that a peer hears: the key of the update group.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ExportProfile {
     /// The family of the routes.
     pub family: Family,
+    /// Which path to each prefix is told.
+    pub plane: Plane,
     /// What the peers are to us.
     pub role: PeerRole,
     /// Whether they speak four-octet AS numbers (RFC 6793).
@@ -54,6 +85,8 @@ pub struct ExportProfile {
     pub cluster_id: ClusterId,
     /// Whether routes of clients are reflected to clients.
     pub client_to_client: bool,
+    /// Whether they take routes that are long-lived stale (RFC 9494).
+    pub long_lived: bool,
     /// The next hop that they are told.
     pub next_hop: NextHopRule,
     /// The export policy.
@@ -99,6 +132,9 @@ pub enum Refusal {
     NoAdvertise,
     /// It carries NO_EXPORT or NO_EXPORT_SUBCONFED, and the peers are external.
     NoExport,
+    /// It is long-lived stale, and the peers have not said that they know what that means
+    /// (RFC 9494 §4.3).
+    LongLivedStale,
     /// The export policy refused it.
     ExportPolicy,
     /// External peers without an export policy: nothing goes out (RFC 8212 §3).
@@ -161,6 +197,9 @@ fn may_reach(profile: &ExportProfile, route: &Route<'_>) -> Result<(), Refusal> 
     let within = [Community::NO_EXPORT, Community::NO_EXPORT_SUBCONFED];
     if !profile.role.is_internal() && communities.iter().any(|c| within.contains(c)) {
         return Err(Refusal::NoExport);
+    }
+    if route.attributes.is_long_lived_stale() && !profile.long_lived {
+        return Err(Refusal::LongLivedStale);
     }
     match (&profile.policy, profile.role.is_internal()) {
         (None, false) => Err(Refusal::NoExportPolicy),
@@ -232,7 +271,7 @@ fn external_words(profile: &ExportProfile, route: &Route<'_>) -> PathAttributes 
 /// The length of an UPDATE with these words and one prefix.
 pub(super) fn message_len(profile: &ExportProfile, exported: &Exported, prefix: &IpNet) -> usize {
     wire::announcement_len(
-        &Nlri::plain(*prefix),
+        &profile.nlri(*prefix),
         profile.family,
         &exported.next_hop,
         &exported.attributes,
@@ -260,10 +299,19 @@ pub(super) fn admit(profile: &ExportProfile, route: &Route<'_>) -> Result<(), Re
 impl ExportProfile {
     /// How messages for this group are written.
     pub(super) fn encode_context(&self) -> EncodeContext {
+        let identified = self.plane.path_id().map(|_| self.family);
         EncodeContext {
             four_octet_as: self.four_octet_as,
-            add_path: FamilySet::EMPTY,
+            add_path: identified.into_iter().collect(),
             max_len: self.send_limit,
+        }
+    }
+
+    /// A prefix as it stands in messages for this group.
+    pub(super) fn nlri(&self, prefix: IpNet) -> Nlri {
+        Nlri {
+            path_id: self.plane.path_id().unwrap_or(0),
+            ..Nlri::plain(prefix)
         }
     }
 }

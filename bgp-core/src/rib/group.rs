@@ -89,7 +89,7 @@ use super::export::{self, ExportProfile, Refusal, Route};
 use super::ids::{AttributesId, PrefixId, Serial};
 use super::log::Log;
 use super::peers::PeerSlot;
-use super::readers::{EndOfRib, FROM_NOTHING, Goal, LOG_START, Reader, Readers, Refresh};
+use super::readers::{EndOfRib, FROM_NOTHING, Goal, LOG_START, Reader, Readers, Refresh, Turn};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -323,6 +323,7 @@ impl Group {
                 Refusal::NotReflected
                 | Refusal::NoAdvertise
                 | Refusal::NoExport
+                | Refusal::LongLivedStale
                 | Refusal::ExportPolicy
                 | Refusal::NoExportPolicy
                 | Refusal::NextHopFamily,
@@ -453,22 +454,27 @@ impl Group {
         }
         self.settled = self.tail;
         self.wake = false;
+        // Who may not do all that it has to, because of another plane, is woken for nothing.
+        let turn = Turn {
+            end_of_rib_held: held,
+            refresh_held: false,
+        };
         for reader in self.readers.iter() {
-            if self.has_work(reader, held) {
+            if self.has_work(reader, turn) {
                 wake(reader.slot);
             }
         }
     }
 
     /// Whether a read by this reader would give it something, or move it.
-    pub(super) fn has_work(&self, reader: &Reader, held: bool) -> bool {
+    pub(super) fn has_work(&self, reader: &Reader, turn: Turn) -> bool {
         if reader.lost {
             return false;
         }
         reader.chunk.is_some()
             || self.has_more(reader)
-            || (!held && reader.end_of_rib_is_due())
-            || reader.refresh_is_due(self.settled)
+            || (!turn.end_of_rib_held && reader.end_of_rib_is_due())
+            || reader.refresh_is_due(self.settled, turn)
     }
 
     /// Whether there are entries after the reader's cursor that it may read. A group that has
@@ -484,7 +490,7 @@ impl Group {
         &mut self,
         reader: usize,
         words: &Words<'_>,
-        held: bool,
+        turn: Turn,
         budget: &mut usize,
         out: &mut Vec<Bytes>,
     ) -> bool {
@@ -492,7 +498,7 @@ impl Group {
             if !self.readers.deliver(reader, budget, out) {
                 return true;
             }
-            self.deliver_markers(reader, held, budget, out);
+            self.deliver_markers(reader, turn, budget, out);
             let Some(place) = self.readers.get(reader) else {
                 return false;
             };
@@ -512,16 +518,17 @@ impl Group {
     fn deliver_markers(
         &mut self,
         reader: usize,
-        held: bool,
+        turn: Turn,
         budget: &mut usize,
         out: &mut Vec<Bytes>,
     ) {
         let (tail, settled) = (self.tail, self.settled);
-        let next = |reader: &mut Reader| reader.next_marker(tail, settled, held);
+        let next = |reader: &mut Reader| reader.next_marker(tail, settled, turn);
         while let Some(marker) = self.readers.change(reader, next).flatten() {
-            let bytes = chunk::marker(&self.profile, marker);
-            *budget = budget.saturating_sub(bytes.len());
-            out.push(bytes);
+            if let Some(bytes) = chunk::marker(&self.profile, marker) {
+                *budget = budget.saturating_sub(bytes.len());
+                out.push(bytes);
+            }
         }
     }
 

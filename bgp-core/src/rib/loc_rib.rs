@@ -3,17 +3,22 @@
 //! [`LocRib::set_best`] is the only place where a best path changes and the only maker of a
 //! [`BestChange`]; who wants to know of changes (the update groups, and whoever installs routes)
 //! is told from the one place that receives it, `Table::decide`.
+//!
+//! Where a group tells of second paths (RFC 7911) there is a *rival* beside the best path: the
+//! best of the paths that have another originator. Where none does, none is kept.
 
 use super::ids::{PathIndex, PrefixId};
 
-/// The best path of each prefix of one family.
+/// The best path of each prefix of one family, and its rival.
 #[derive(Default)]
 pub(super) struct LocRib {
     best: Vec<Option<PathIndex>>,
     len: usize,
+    /// Empty where nobody is told.
+    rivals: Vec<Option<PathIndex>>,
 }
 
-/// The best path of a prefix has become another one. A path never changes, so one that says
+/// The best path of a prefix, or its rival, has become another one. A path never changes, so one that says
 /// something new is another one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BestChange {
@@ -45,6 +50,11 @@ impl LocRib {
         self.best.get(prefix.index()).copied().flatten()
     }
 
+    /// The rival of the best path to `prefix`.
+    pub(super) fn rival(&self, prefix: PrefixId) -> Option<PathIndex> {
+        self.rivals.get(prefix.index()).copied().flatten()
+    }
+
     /// How many prefixes have a best path.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -56,15 +66,38 @@ impl LocRib {
         prefix: PrefixId,
         new: Option<PathIndex>,
     ) -> Option<BestChange> {
-        let old = self.best(prefix);
-        if old == new {
-            return None;
-        }
-        if self.best.len() <= prefix.index() {
-            self.best.resize(prefix.index() + 1, None);
-        }
-        self.best[prefix.index()] = new;
-        self.len = self.len + usize::from(new.is_some()) - usize::from(old.is_some());
-        Some(BestChange { prefix, old, new })
+        let change = replace(&mut self.best, prefix, new)?;
+        self.len = self.len + usize::from(new.is_some()) - usize::from(change.old.is_some());
+        Some(change)
     }
+
+    /// Makes `new` the rival of the best path to `prefix`; `None` when it is already.
+    pub(super) fn set_rival(
+        &mut self,
+        prefix: PrefixId,
+        new: Option<PathIndex>,
+    ) -> Option<BestChange> {
+        replace(&mut self.rivals, prefix, new)
+    }
+
+    /// Nobody is told of rivals any more.
+    pub(super) fn forget_rivals(&mut self) {
+        self.rivals = Vec::new();
+    }
+}
+
+fn replace(
+    paths: &mut Vec<Option<PathIndex>>,
+    prefix: PrefixId,
+    new: Option<PathIndex>,
+) -> Option<BestChange> {
+    let old = paths.get(prefix.index()).copied().flatten();
+    if old == new {
+        return None;
+    }
+    if paths.len() <= prefix.index() {
+        paths.resize(prefix.index() + 1, None);
+    }
+    paths[prefix.index()] = new;
+    Some(BestChange { prefix, old, new })
 }

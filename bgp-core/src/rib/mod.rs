@@ -29,8 +29,8 @@
 //!
 //! # How to call it
 //!
-//! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::peer_down`],
-//!   [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::set_settings`], [`Rib::originate`],
+//! - Tell: [`Rib::peer_up`], [`Rib::update`], [`Rib::refresh`], [`Rib::begin_repeat`],
+//!   [`Rib::end_repeat`], [`Rib::peer_down`], [`Rib::forget`], [`Rib::set_next_hop`], [`Rib::set_settings`], [`Rib::originate`],
 //!   [`Rib::withdraw`]. None of them sends anything.
 //! - Then: [`Rib::work`] with a budget until it says that there is no more, in slices between
 //!   other things; and, when [`Rib::unsettled`], [`Rib::settle`] as soon as the burst is over.
@@ -69,7 +69,10 @@ mod paths;
 mod peers;
 mod prefixes;
 mod readers;
+mod reading;
 mod rejudge;
+mod repeat;
+mod stale;
 mod table;
 mod update;
 mod views;
@@ -78,7 +81,7 @@ pub use attributes::RouteAttributes;
 pub use changes::{BestRoute, MAX_RIVALS, RouteChange, RouteOrigin};
 pub use chunk::{MAX_CACHE_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES};
 pub use decision::{Candidate, DEFAULT_LOCAL_PREF, Reason, Selection, Source, compare, select};
-pub use export::{ExportProfile, Exported, NextHopRule, Refusal, Route, export};
+pub use export::{ExportProfile, Exported, NextHopRule, Plane, Refusal, Route, export};
 pub use group::{MAX_CHUNKS_PER_READ, MAX_TOMBSTONES};
 pub use import::Ineligible;
 pub use next_hops::{NextHopInterest, Reachability};
@@ -127,6 +130,8 @@ pub struct Rib {
     tables: FamilyMap<Table>,
     /// Families of sessions that are gone whose paths are not, oldest first.
     draining: VecDeque<(PeerSlot, Family)>,
+    /// Tables that peers have repeated, each once, out of which what they left out has to go.
+    repeated: VecDeque<(PeerSlot, Family)>,
     /// Which kind of work begins the next slice, so that none starves another.
     turn: usize,
     /// Which family's changes are told next.
@@ -176,6 +181,7 @@ impl Rib {
                 settings,
             },
             draining: VecDeque::new(),
+            repeated: VecDeque::new(),
             turn: 0,
             change_turn: false,
         }
@@ -190,11 +196,8 @@ impl Rib {
         if let Some(old) = self.shared.peers.find(facts.peer) {
             self.peer_down(old, FamilySet::EMPTY);
         }
-        let profiles: Vec<_> = facts
-            .families
-            .iter()
-            .map(|family| facts.profile(family, &self.shared.settings))
-            .collect();
+        let of_family = |family| facts.profiles(family, &self.shared.settings);
+        let profiles: Vec<_> = facts.families.iter().flat_map(of_family).collect();
         let slot = self.shared.peers.insert(facts)?;
         for profile in profiles {
             self.tables[profile.family].join(&mut self.shared, slot, profile);
@@ -249,9 +252,7 @@ impl Rib {
     /// told in full; further requests meanwhile cost one repetition, however many they are. Needs
     /// a [`Rib::settle`].
     pub fn refresh(&mut self, slot: PeerSlot, family: Family) {
-        if let Some((group, reader)) = self.tables[family].reader_mut(&self.shared.peers, slot) {
-            group.refresh(reader);
-        }
+        self.tables[family].refresh(&self.shared.peers, slot);
     }
 
     /// Holds End-of-RIB markers back, or lets them go (RFC 4724 §4.1: a speaker that has
@@ -272,7 +273,7 @@ impl Rib {
     /// away sessions that are gone, building groups, purging tombstones, following next hops.
     /// Says whether there is more.
     pub fn work(&mut self, budget: usize) -> bool {
-        const KINDS: usize = 5;
+        const KINDS: usize = 6;
         let (mut budget, mut more) = (budget, false);
         for kind in 0..KINDS {
             more |= match (self.turn + kind) % KINDS {
@@ -280,6 +281,7 @@ impl Rib {
                 1 => self.on_tables(&mut budget, Table::build),
                 2 => self.on_tables(&mut budget, Table::sweep),
                 3 => self.on_tables(&mut budget, Table::purge),
+                4 => self.drop_unrepeated(&mut budget),
                 _ => self.on_tables(&mut budget, Table::dissolve),
             };
         }

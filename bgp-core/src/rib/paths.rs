@@ -150,6 +150,11 @@ impl Paths {
             Some(before) => self.nodes[before.0.index()].next_in_prefix = path.next_in_prefix,
             None => self.first[path.prefix.index()] = path.next_in_prefix,
         }
+        self.unlink_from_peer(path, first_of_peer);
+        self.used -= 1;
+    }
+
+    fn unlink_from_peer(&mut self, path: Path, first_of_peer: &mut Option<PathIndex>) {
         match path.previous_in_peer {
             Some(previous) => self.nodes[previous.0.index()].next_in_peer = path.next_in_peer,
             None => *first_of_peer = path.next_in_peer,
@@ -157,7 +162,29 @@ impl Paths {
         if let Some(next) = path.next_in_peer {
             self.nodes[next.0.index()].previous_in_peer = path.previous_in_peer;
         }
-        self.used -= 1;
+    }
+
+    /// The path behind the one at `index` in the list of its peer.
+    pub(super) fn next_of_peer(&self, index: PathIndex) -> Option<PathIndex> {
+        self.get(index).next_in_peer
+    }
+
+    /// Makes the path at `index` the first in the list of its peer.
+    pub(super) fn move_to_front(
+        &mut self,
+        index: PathIndex,
+        first_of_peer: &mut Option<PathIndex>,
+    ) {
+        if *first_of_peer == Some(index) {
+            return;
+        }
+        self.unlink_from_peer(*self.get(index), first_of_peer);
+        let node = &mut self.nodes[index.0.index()];
+        (node.previous_in_peer, node.next_in_peer) = (None, *first_of_peer);
+        if let Some(next) = *first_of_peer {
+            self.nodes[next.0.index()].previous_in_peer = Some(index);
+        }
+        *first_of_peer = Some(index);
     }
 
     /// Gives the place of an unlinked path back.
@@ -203,6 +230,25 @@ mod tests {
         assert!(of_prefix(&paths, 3).is_empty() && of_prefix(&paths, 99).is_empty());
         assert_eq!(of_peer(&paths, one), [c, a]);
         assert_eq!(of_peer(&paths, two), [b]);
+    }
+
+    #[test]
+    fn any_path_can_be_the_first_of_its_peer() {
+        for moved in 0..4 {
+            let (mut paths, mut first) = (Paths::default(), None);
+            let mut order: Vec<_> = (0..4)
+                .map(|n| paths.insert(new(1, n), &mut first))
+                .collect();
+            let index = order.remove(moved);
+            order.push(index);
+            paths.move_to_front(index, &mut first);
+            order.reverse();
+            assert_eq!(of_peer(&paths, first), order);
+            // Both directions of the list: the last is found when it goes.
+            let last = order.pop().unwrap();
+            paths.unlink(last, &mut first);
+            assert_eq!(of_peer(&paths, first), order);
+        }
     }
 
     #[test]

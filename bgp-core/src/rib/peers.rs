@@ -6,8 +6,9 @@
 //! it says again replaces, path by path, what is left in the old one.
 
 use super::decision::Source;
-use super::export::ExportProfile;
+use super::export::{ExportProfile, Plane};
 use super::ids::{PathIndex, Serial};
+use super::repeat::Repeat;
 use super::{RibSettings, export};
 use crate::config::PeerSettings;
 use crate::family::{Family, FamilyMap, FamilySet};
@@ -38,10 +39,14 @@ pub struct PeerFacts {
     pub four_octet_as: bool,
     /// The longest message it takes: 4096, or 65,535 (RFC 8654).
     pub send_limit: usize,
+    /// Families in which it takes several paths to a prefix (RFC 7911).
+    pub add_path_send: FamilySet,
     /// Families whose routes may have a next hop of the other family (RFC 8950).
     pub extended_next_hop: FamilySet,
     /// Whether a repeated table is framed by markers (RFC 7313).
     pub enhanced_refresh: bool,
+    /// Whether it announced long-lived graceful restart, as we did (RFC 9494).
+    pub long_lived: bool,
     /// Policies, limits and the next-hop rule.
     pub settings: Arc<PeerSettings>,
 }
@@ -70,6 +75,9 @@ pub(super) struct Peer {
     pub(super) up: bool,
     /// After the session: families whose paths stay until [`Rib::forget`](super::Rib::forget).
     pub(super) kept: FamilySet,
+    /// After the session: of the kept families those whose paths are long-lived stale, or become so
+    /// as the walk over the table comes by.
+    pub(super) aged: FamilySet,
     /// After the session: families whose paths are being removed.
     pub(super) draining: FamilySet,
     /// Set when the last [`Rib::transmit`](super::Rib::transmit) left nothing behind (or none was
@@ -86,16 +94,18 @@ pub(super) struct Peer {
 pub(super) struct PeerTable {
     /// The beginning of the list of the peer's paths.
     pub(super) first: Option<PathIndex>,
+    /// Where the peer's repetition of that list stands.
+    pub(super) repeat: Repeat,
     /// Paths in that list.
     pub(super) received: u32,
     /// Of these, the ones that may not be used.
     pub(super) ineligible: u32,
     /// Of these, the ones that are best.
     pub(super) best: u32,
-    /// Where the peer reads.
-    pub(super) reader: Option<ReaderKey>,
+    /// Where the peer reads, by plane.
+    pub(super) readers: [Option<ReaderKey>; Plane::MAX],
     /// Where it read, and how long the log was when it left.
-    pub(super) left: Option<(ReaderKey, u64)>,
+    pub(super) left: [Option<(ReaderKey, u64)>; Plane::MAX],
 }
 
 /// Where a peer reads: a group of the family's table, and a reader in it.
@@ -179,6 +189,7 @@ impl Peers {
             serial,
             up: true,
             kept: FamilySet::EMPTY,
+            aged: FamilySet::EMPTY,
             draining: FamilySet::EMPTY,
             idle: true,
             turn: false,
@@ -194,6 +205,9 @@ impl Peers {
         };
         if !std::mem::replace(&mut peer.up, false) {
             return;
+        }
+        for (_, of_peer) in peer.tables.iter_mut() {
+            of_peer.repeat = Repeat::Idle;
         }
         let id = peer.facts.as_ref().map(|facts| facts.peer);
         if let Some(id) = id.filter(|id| self.up.get(id) == Some(&slot)) {
@@ -273,12 +287,33 @@ impl Peers {
 }
 
 impl PeerFacts {
-    /// The update group to which the session belongs for `family`: all that may influence the
-    /// words that it hears.
-    pub(super) fn profile(&self, family: Family, settings: &RibSettings) -> ExportProfile {
+    /// What the session hears of `family`.
+    pub(super) fn planes(&self, family: Family) -> &'static [Plane] {
+        match self.add_path_send.contains(family) {
+            true => &[Plane::Best, Plane::Rival],
+            false => &[Plane::Single],
+        }
+    }
+
+    /// The update groups to which the session belongs for `family`, by plane: all that may
+    /// influence the words that it hears.
+    pub(super) fn profiles(
+        &self,
+        family: Family,
+        settings: &RibSettings,
+    ) -> impl Iterator<Item = ExportProfile> {
+        let profile = self.profile(family, settings);
+        self.planes(family).iter().map(move |plane| ExportProfile {
+            plane: *plane,
+            ..profile.clone()
+        })
+    }
+
+    fn profile(&self, family: Family, settings: &RibSettings) -> ExportProfile {
         let own_next_hop = !self.role.is_internal() || self.settings.next_hop_self;
         ExportProfile {
             family,
+            plane: Plane::Single,
             role: self.role,
             four_octet_as: self.four_octet_as,
             send_limit: self.send_limit,
@@ -286,6 +321,7 @@ impl PeerFacts {
             asn: settings.asn,
             cluster_id: settings.cluster_id,
             client_to_client: settings.client_to_client,
+            long_lived: self.long_lived,
             next_hop: if own_next_hop {
                 export::NextHopRule::Ourselves(self.local_address)
             } else {

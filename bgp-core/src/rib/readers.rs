@@ -70,6 +70,15 @@ pub(super) enum Refresh {
     },
 }
 
+/// What a reader may do now. A session that reads two groups says its markers once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// End-of-RIB may not be said yet.
+    pub(super) end_of_rib_held: bool,
+    /// No refresh may begin yet.
+    pub(super) refresh_held: bool,
+}
+
 /// A place in the log by which a whole table has been delivered.
 ///
 /// Reaching the place where the log ended when the table began is not enough: a prefix that
@@ -154,10 +163,10 @@ impl Reader {
     }
 
     /// Whether there is a refresh to begin or to end.
-    pub(super) fn refresh_is_due(&self, settled: u64) -> bool {
+    pub(super) fn refresh_is_due(&self, settled: u64, turn: Turn) -> bool {
         match self.refresh {
             Refresh::Idle => false,
-            Refresh::Wanted => self.may_refresh(settled),
+            Refresh::Wanted => !turn.refresh_held && self.may_refresh(settled),
             Refresh::Running { goal, .. } => goal.is_due(self.cursor),
         }
     }
@@ -171,9 +180,9 @@ impl Reader {
     }
 
     /// The marker that is due between two chunks, if any; moves the state along.
-    pub(super) fn next_marker(&mut self, tail: u64, settled: u64, held: bool) -> Option<Marker> {
+    pub(super) fn next_marker(&mut self, tail: u64, settled: u64, turn: Turn) -> Option<Marker> {
         if let EndOfRib::At(goal) = &mut self.end_of_rib
-            && !held
+            && !turn.end_of_rib_held
             && goal.reached(self.cursor, tail)
         {
             self.end_of_rib = EndOfRib::Sent;
@@ -193,7 +202,7 @@ impl Reader {
                 }
             }
         }
-        if self.may_refresh(settled) {
+        if !turn.refresh_held && self.may_refresh(settled) {
             self.floor = self.cursor;
             self.cursor = FROM_REFRESH;
             self.refresh = Refresh::Running {

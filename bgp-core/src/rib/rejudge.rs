@@ -28,8 +28,7 @@ impl Rib {
         facts.settings = settings;
         if judged_again {
             for (_, table) in self.tables.iter_mut() {
-                table.rejudging = true;
-                table.begin_sweep();
+                table.begin_revision();
             }
         }
     }

@@ -5,16 +5,16 @@
 
 use super::attributes::Interner;
 use super::changes::{Changes, Standing};
-use super::chunk::Words;
 use super::decision::{self, Candidate};
-use super::export::{ExportProfile, Route};
-use super::group::{Announcement, Group, Newcomer};
+use super::export::{Plane, Route};
+use super::group::{Announcement, Group};
 use super::ids::{AttributesId, PathIndex, PrefixId, Serial};
 use super::import::Ineligible;
 use super::loc_rib::{BestChange, LocRib};
 use super::paths::{NewPath, Path, Paths};
-use super::peers::{PeerSlot, Peers, ReaderKey};
+use super::peers::{PeerSlot, Peers};
 use super::prefixes::PrefixTable;
+use super::stale::Gone;
 use super::{RibSettings, Shared};
 use crate::family::Family;
 use crate::prefix::Nlri;
@@ -39,12 +39,15 @@ pub(super) struct Table {
     pub(super) groups: Vec<Option<Group>>,
     /// Groups without readers, and how far they have been taken apart.
     pub(super) dissolving: Vec<(Group, usize)>,
+    /// How many groups tell of rivals; while none does, none is worked out.
+    pub(super) rival_groups: usize,
     /// What whoever installs routes has to be told; `None` where nobody does.
     pub(super) changes: Option<Changes>,
     /// The walk that decides everything again.
     sweep: Sweep,
-    /// Until that walk is over, it judges paths by their peers' import policies again.
-    pub(super) rejudging: bool,
+    /// Until that walk is over, it looks at each path anew: whether it may be used, and whether it
+    /// has become long-lived stale.
+    pub(super) revising: bool,
 }
 
 /// A walk over all prefixes that decides each again, because a next hop or a policy has changed or
@@ -82,6 +85,15 @@ enum Cause {
     Sweep,
 }
 
+/// What came of deciding a prefix.
+struct Decided {
+    best: Option<PathIndex>,
+    /// The best of the paths with another originator, where somebody is told.
+    rival: Option<PathIndex>,
+    /// Where routes are installed: something else may have changed that is told with the best path.
+    beside: bool,
+}
+
 /// What a peer says about one prefix.
 pub(super) struct Said {
     pub(super) nlri: Nlri,
@@ -106,6 +118,15 @@ impl Routes {
     /// The best path to `prefix`.
     pub(super) fn best(&self, prefix: PrefixId) -> Option<&Path> {
         Some(self.paths.get(self.loc_rib.best(prefix)?))
+    }
+
+    /// The path to `prefix` of which groups of this plane tell.
+    pub(super) fn told(&self, plane: Plane, prefix: PrefixId) -> Option<&Path> {
+        let path = match plane {
+            Plane::Single | Plane::Best => self.loc_rib.best(prefix),
+            Plane::Rival => self.loc_rib.rival(prefix),
+        };
+        Some(self.paths.get(path?))
     }
 
     /// The route that `path` is, for export.
@@ -147,6 +168,15 @@ impl Routes {
             })
             .unzip()
     }
+
+    /// The best of the paths to `prefix` that have another originator than its best path.
+    pub(super) fn find_rival(&self, prefix: PrefixId, shared: &Shared) -> Option<PathIndex> {
+        let best = self.loc_rib.best(prefix)?;
+        let (paths, candidates) = self.candidates(prefix, shared);
+        let best = paths.iter().position(|path| *path == best)?;
+        let rival = decision::rival(&candidates, best)?;
+        paths.get(rival).copied()
+    }
 }
 
 impl Table {
@@ -160,9 +190,10 @@ impl Table {
             },
             groups: Vec::new(),
             dissolving: Vec::new(),
+            rival_groups: 0,
             changes: settings.install.then(Changes::default),
             sweep: Sweep::default(),
-            rejudging: false,
+            revising: false,
         }
     }
 
@@ -178,10 +209,11 @@ impl Table {
     ) -> Outcome {
         let known = self.routes.prefixes.find(&said.nlri.prefix);
         let old = known.and_then(|prefix| self.find(shared, slot, prefix, said.nlri.path_id));
-        match old.map(|old| self.routes.paths.get(old)) {
-            Some(old) => {
+        match old.map(|index| (index, self.routes.paths.get(index))) {
+            Some((index, old)) => {
                 let same_words = old.attributes == said.attributes;
                 if old.peer == slot && same_words && old.ineligible == said.ineligible {
+                    self.said_again(shared, slot, index);
                     return Outcome::Unchanged;
                 }
             }
@@ -225,7 +257,7 @@ impl Table {
         of_prefix.filter(|(_, path)| path.peer == slot).count() >= MAX_PATHS_OF_PEER
     }
 
-    fn replace(
+    pub(super) fn replace(
         &mut self,
         shared: &mut Shared,
         slot: PeerSlot,
@@ -253,7 +285,9 @@ impl Table {
         }
         self.decide(shared, prefix, Cause::Replaced(old));
         if let Some(old) = old {
+            let gone = Gone::in_favour_of(shared, self.routes.paths.get(old), slot, said);
             self.free(shared, old);
+            self.forget_what_is_void(shared, prefix, gone);
         }
     }
 
@@ -261,7 +295,7 @@ impl Table {
     pub(super) fn withdraw(&mut self, shared: &mut Shared, slot: PeerSlot, nlri: &Nlri) -> bool {
         let prefix = self.routes.prefixes.find(&nlri.prefix);
         let path = prefix.and_then(|prefix| self.find(shared, slot, prefix, nlri.path_id));
-        path.map(|path| self.remove(shared, path)).is_some()
+        path.map(|path| self.take_back(shared, path)).is_some()
     }
 
     /// Removes paths of a session that is gone, for one unit of `budget` each. Says whether there
@@ -281,11 +315,19 @@ impl Table {
                 return true;
             }
             *budget -= 1;
-            self.remove(shared, path);
+            self.take_back(shared, path);
         }
     }
 
-    fn remove(&mut self, shared: &mut Shared, path: PathIndex) {
+    /// Removes a path, and what its end makes void.
+    pub(super) fn take_back(&mut self, shared: &mut Shared, path: PathIndex) {
+        let taken = *self.routes.paths.get(path);
+        let gone = Gone::of(shared, &taken);
+        self.remove(shared, path);
+        self.forget_what_is_void(shared, taken.prefix, gone);
+    }
+
+    pub(super) fn remove(&mut self, shared: &mut Shared, path: PathIndex) {
         let prefix = self.routes.paths.get(path).prefix;
         self.unlink(shared, path);
         self.decide(shared, prefix, Cause::Removed(path));
@@ -296,6 +338,8 @@ impl Table {
     fn unlink(&mut self, shared: &mut Shared, index: PathIndex) {
         let path = *self.routes.paths.get(index);
         if let Some(of_peer) = shared.peers.table_mut(path.peer, self.family) {
+            let next = self.routes.paths.next_of_peer(index);
+            of_peer.repeat.leaves(index, next);
             self.routes.paths.unlink(index, &mut of_peer.first);
             of_peer.received -= 1;
             of_peer.ineligible -= u32::from(path.ineligible.is_some());
@@ -328,24 +372,26 @@ impl Table {
 
     /// Decides which path to `prefix` is best and tells whoever has to know.
     fn decide(&mut self, shared: &mut Shared, prefix: PrefixId, cause: Cause) {
-        let (best, beside) = self.select(shared, prefix, cause);
-        let change = self.routes.loc_rib.set_best(prefix, best);
+        let decided = self.select(shared, prefix, cause);
+        let change = self.routes.loc_rib.set_best(prefix, decided.best);
         if let Some(change) = &change {
-            self.tell(shared, change);
+            self.count_best(shared, change);
+            self.tell(shared, change, |plane| plane != Plane::Rival);
         }
-        self.note_change(shared, prefix, change.is_some() || beside);
+        if self.rival_groups > 0
+            && let Some(change) = self.routes.loc_rib.set_rival(prefix, decided.rival)
+        {
+            self.tell(shared, &change, |plane| plane == Plane::Rival);
+        }
+        self.note_change(shared, prefix, change.is_some() || decided.beside);
     }
 
-    /// The best path to `prefix`, and, where routes are installed, whether something else may
-    /// have changed that is told with it. Each other path is told why it is not best.
-    fn select(
-        &mut self,
-        shared: &Shared,
-        prefix: PrefixId,
-        cause: Cause,
-    ) -> (Option<PathIndex>, bool) {
+    /// The best path to `prefix`. Each other path is told why it is not.
+    fn select(&mut self, shared: &Shared, prefix: PrefixId, cause: Cause) -> Decided {
         let (paths, candidates) = self.routes.candidates(prefix, shared);
         let selection = decision::select(&candidates);
+        let rival = selection.best.filter(|_| self.rival_groups > 0);
+        let rival = rival.and_then(|best| decision::rival(&candidates, best));
         let best = selection.best.and_then(|place| paths.get(place)).copied();
         let watched = best.filter(|_| self.changes.is_some());
         let counts = |routes: &Routes, path: PathIndex| {
@@ -370,137 +416,38 @@ impl Table {
             let moved = before != after.standing() || (cause == Cause::Sweep && is_usable(after));
             beside = beside || (moved && counts(&self.routes, *path));
         }
-        (best, beside)
+        Decided {
+            best,
+            rival: rival.and_then(|place| paths.get(place)).copied(),
+            beside,
+        }
     }
 
-    /// Tells everyone who has to know that a best path has changed.
-    fn tell(&mut self, shared: &mut Shared, change: &BestChange) {
-        let old = change.before().map(|old| *self.routes.paths.get(old));
-        let new = change.after().map(|new| *self.routes.paths.get(new));
-        for (path, sign) in [(&old, -1), (&new, 1)] {
-            let of_peer = path
-                .as_ref()
-                .and_then(|path| shared.peers.table_mut(path.peer, self.family));
+    /// Counts best paths for the peers that they came from.
+    fn count_best(&self, shared: &mut Shared, change: &BestChange) {
+        for (path, sign) in [(change.before(), -1), (change.after(), 1)] {
+            let peer = path.map(|path| self.routes.paths.get(path).peer);
+            let of_peer = peer.and_then(|peer| shared.peers.table_mut(peer, self.family));
             if let Some(of_peer) = of_peer {
                 of_peer.best = of_peer.best.saturating_add_signed(sign);
             }
         }
+    }
+
+    /// Tells the groups of some planes that the path of which they tell is another one.
+    fn tell(&mut self, shared: &mut Shared, change: &BestChange, planes: impl Fn(Plane) -> bool) {
+        let old = change.before().map(|old| *self.routes.paths.get(old));
+        let new = change.after().map(|new| *self.routes.paths.get(new));
         let words_of = |path: &Path| {
             let source = shared.peers.source(path.peer);
             (source.role, source.router_id)
         };
         let reworded = old.as_ref().map(words_of) != new.as_ref().map(words_of);
         for group in self.groups.iter_mut().flatten() {
-            if group.is_built(change.prefix()) {
+            if planes(group.profile().plane) && group.is_built(change.prefix()) {
                 tell_group(group, &self.routes, shared, change.prefix(), reworded);
             }
         }
-    }
-
-    // Groups.
-
-    /// Makes a session a reader of the group with this profile, a new group if there is none.
-    pub(super) fn join(&mut self, shared: &mut Shared, slot: PeerSlot, profile: ExportProfile) {
-        let found = self
-            .groups
-            .iter()
-            .position(|group| group.as_ref().is_some_and(|g| *g.profile() == profile));
-        let place = found.unwrap_or_else(|| {
-            let group = Group::new(profile, self.routes.prefixes.len());
-            place_in(&mut self.groups, group)
-        });
-        let Some(group) = self.groups.get_mut(place).and_then(Option::as_mut) else {
-            return;
-        };
-        let newcomer = shared.peers.get(slot).and_then(|peer| {
-            let facts = peer.facts.as_ref()?;
-            let former = shared.peers.former(facts.peer).map(|former| {
-                let left = former.tables[self.family].left;
-                let here = left.filter(|(key, _)| key.group == place);
-                // There may be another group at that place by now, with a shorter log.
-                let floor = here.map_or(group.tail(), |(_, tail)| tail.min(group.tail()));
-                (former.serial, floor)
-            });
-            Some(Newcomer {
-                slot,
-                serial: peer.serial,
-                former,
-                enhanced_refresh: facts.enhanced_refresh,
-            })
-        });
-        let reader = newcomer.map(|newcomer| group.join(newcomer));
-        if let Some(of_peer) = shared.peers.table_mut(slot, self.family) {
-            of_peer.reader = reader.map(|reader| ReaderKey {
-                group: place,
-                reader,
-            });
-        }
-    }
-
-    /// Ends the reading of a session.
-    pub(super) fn leave(&mut self, shared: &mut Shared, slot: PeerSlot) {
-        let of_peer = shared.peers.table_mut(slot, self.family);
-        let Some(key) = of_peer.and_then(|of_peer| of_peer.reader.take()) else {
-            return;
-        };
-        let Some(place) = self.groups.get_mut(key.group) else {
-            return;
-        };
-        if let Some(group) = place {
-            group.leave(key.reader);
-            if let Some(of_peer) = shared.peers.table_mut(slot, self.family) {
-                of_peer.left = Some((key, group.tail()));
-            }
-        }
-        if let Some(group) = place.take_if(|group| group.readers().is_empty()) {
-            self.dissolving.push((group, 0));
-        }
-    }
-
-    /// The group and the reader of a session.
-    pub(super) fn reader_mut(
-        &mut self,
-        peers: &Peers,
-        slot: PeerSlot,
-    ) -> Option<(&mut Group, usize)> {
-        let key = peers.get(slot)?.tables[self.family].reader?;
-        let group = self.groups.get_mut(key.group)?.as_mut()?;
-        Some((group, key.reader))
-    }
-
-    /// Whether a read by this session would give it something.
-    pub(super) fn has_work(&self, shared: &Shared, slot: PeerSlot) -> bool {
-        let key = shared
-            .peers
-            .get(slot)
-            .and_then(|peer| peer.tables[self.family].reader);
-        let Some(group) = key.and_then(|key| self.groups.get(key.group)?.as_ref()) else {
-            return false;
-        };
-        key.and_then(|key| group.readers().get(key.reader))
-            .is_some_and(|reader| group.has_work(reader, shared.held))
-    }
-
-    /// See [`Group::read`].
-    pub(super) fn read(
-        &mut self,
-        shared: &Shared,
-        slot: PeerSlot,
-        budget: &mut usize,
-        out: &mut Vec<bytes::Bytes>,
-    ) -> bool {
-        let Some(peer) = shared.peers.get(slot) else {
-            return false;
-        };
-        let words = Words {
-            routes: &self.routes,
-            peers: &shared.peers,
-            attributes: &shared.attributes,
-        };
-        let group = peer.tables[self.family]
-            .reader
-            .and_then(|key| Some((self.groups.get_mut(key.group)?.as_mut()?, key.reader)));
-        group.is_some_and(|(group, reader)| group.read(reader, &words, shared.held, budget, out))
     }
 
     // Background work. Each takes one unit of `budget` for each prefix or entry, and says whether
@@ -508,22 +455,48 @@ impl Table {
 
     /// Gives new groups what has been known before they were there.
     pub(super) fn build(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
-        let prefixes = self.routes.prefixes.len();
-        for group in self.groups.iter_mut().flatten() {
-            while let Some(prefix) = group.unbuilt() {
-                if prefix.index() >= prefixes {
-                    group.built_to(None);
-                    break;
-                }
-                if *budget == 0 {
+        for place in 0..self.groups.len() {
+            while let Some(prefix) = self.unbuilt(place) {
+                if *budget == 0 && prefix.index() < self.routes.prefixes.len() {
                     return true;
                 }
-                *budget -= 1;
-                tell_group(group, &self.routes, shared, prefix, false);
-                group.built_to(Some(PrefixId::new(prefix.index() + 1)));
+                self.build_step(shared, place, prefix, budget);
             }
         }
         false
+    }
+
+    fn unbuilt(&self, place: usize) -> Option<PrefixId> {
+        self.groups.get(place)?.as_ref()?.unbuilt()
+    }
+
+    /// Gives one new group one prefix, or notes that it has all.
+    fn build_step(
+        &mut self,
+        shared: &mut Shared,
+        place: usize,
+        prefix: PrefixId,
+        budget: &mut usize,
+    ) {
+        let Some(group) = self.groups.get_mut(place).and_then(Option::as_mut) else {
+            return;
+        };
+        if prefix.index() >= self.routes.prefixes.len() {
+            group.built_to(None);
+            return;
+        }
+        *budget -= 1;
+        if group.profile().plane == Plane::Rival {
+            // It may be the first that tells of rivals; and if not, a sweep may be on its way.
+            let rival = self.routes.find_rival(prefix, shared);
+            if let Some(change) = self.routes.loc_rib.set_rival(prefix, rival) {
+                self.tell(shared, &change, |plane| plane == Plane::Rival);
+            }
+        }
+        if let Some(group) = self.groups.get_mut(place).and_then(Option::as_mut) {
+            tell_group(group, &self.routes, shared, prefix, false);
+            group.built_to(Some(PrefixId::new(prefix.index() + 1)));
+        }
     }
 
     /// Takes groups apart that nobody reads any more.
@@ -574,12 +547,18 @@ impl Table {
         self.sweep.phase = Phase::ToEnd;
     }
 
+    /// Each path has to be looked at anew, and each prefix decided again.
+    pub(super) fn begin_revision(&mut self) {
+        self.revising = true;
+        self.begin_sweep();
+    }
+
     /// Decides prefixes again after [`Table::begin_sweep`].
     pub(super) fn sweep(&mut self, shared: &mut Shared, budget: &mut usize) -> bool {
         loop {
             let end = match self.sweep.phase {
                 Phase::Idle => {
-                    self.rejudging = false;
+                    self.revising = false;
                     return false;
                 }
                 Phase::ToEnd => self.routes.prefixes.len(),
@@ -598,7 +577,10 @@ impl Table {
             *budget -= 1;
             let prefix = PrefixId::new(self.sweep.next);
             self.sweep.next += 1;
-            let rejudged = self.rejudging && self.rejudge(shared, prefix);
+            if self.revising {
+                self.age(shared, prefix);
+            }
+            let rejudged = self.revising && self.rejudge(shared, prefix);
             self.decide(shared, prefix, Cause::Sweep);
             if rejudged {
                 // What may be used no more is not seen by the decision.
@@ -613,7 +595,7 @@ impl Table {
     }
 }
 
-/// Tells one group what the best path to `prefix` is now.
+/// Tells one group what the path to `prefix` is of which it tells.
 fn tell_group(
     group: &mut Group,
     routes: &Routes,
@@ -621,8 +603,8 @@ fn tell_group(
     prefix: PrefixId,
     reworded: bool,
 ) {
-    let best = routes.best(prefix);
-    let admitted = best.filter(|path| {
+    let path = routes.told(group.profile().plane, prefix);
+    let admitted = path.filter(|path| {
         let route = routes.route(path, &shared.peers, &shared.attributes);
         route.is_some_and(|route| group.admits(&route))
     });
@@ -642,15 +624,4 @@ pub(super) fn source_in(group: &Group, peers: &Peers, path: &Path) -> Option<Ser
         .get(path.peer)
         .filter(|_| may_read)
         .map(|peer| peer.serial)
-}
-
-/// Puts `item` into the first free place, and says where that is.
-fn place_in<T>(places: &mut Vec<Option<T>>, item: T) -> usize {
-    let free = places.iter().position(Option::is_none);
-    let place = free.unwrap_or(places.len());
-    match places.get_mut(place) {
-        Some(free) => *free = Some(item),
-        None => places.push(Some(item)),
-    }
-    place
 }

@@ -6,7 +6,7 @@
 use super::Rib;
 use super::attributes::RouteAttributes;
 use super::decision::Reason;
-use super::export::{self, ExportProfile, Refusal};
+use super::export::{self, ExportProfile, Plane, Refusal};
 use super::group::Group;
 use super::ids::PrefixId;
 use super::import::Ineligible;
@@ -81,6 +81,8 @@ pub enum PathState {
 pub struct AnnouncedView {
     /// The prefix.
     pub prefix: IpNet,
+    /// Path identifier; 0 where several paths were not negotiated.
+    pub path_id: u32,
     /// Who we have it from; `None`: we originate it.
     pub peer: Option<PeerId>,
     /// The words but for the next hop.
@@ -101,7 +103,7 @@ pub struct Explanation {
 /// What a group is told about a prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// There is no best path.
+    /// There is no best path; in a group of second paths, no other originator's.
     NoRoute,
     /// The route, but for the peer that it came from.
     Announced,
@@ -157,11 +159,13 @@ pub struct TableSummary {
     pub accepted: u32,
     /// Of these, paths that are best.
     pub best: u32,
-    /// The group that it reads.
+    /// The group that it reads: of best paths, where it reads two.
     pub group: GroupId,
-    /// Prefixes announced to that group, those that came from this peer included.
+    /// The group of second paths that it reads, where several paths were negotiated.
+    pub rivals: Option<GroupId>,
+    /// Paths announced to those groups, those that came from this peer included.
     pub announced: usize,
-    /// Changes between what it has been told and the end of the group's log. 0: in sync.
+    /// Changes between what it has been told and the end of the groups' logs. 0: in sync.
     pub behind: u64,
     /// End-of-RIB has been sent.
     pub end_of_rib: bool,
@@ -199,25 +203,39 @@ impl Rib {
     pub fn summary(&self, slot: PeerSlot) -> Option<PeerSummary> {
         let peer = self.shared.peers.get(slot).filter(|peer| peer.up)?;
         Some(PeerSummary {
-            tables: FamilyMap::new(|family| self.table_summary(family, &peer.tables[family])),
+            tables: FamilyMap::new(|family| {
+                self.table_summary(&self.tables[family], slot, &peer.tables[family])
+            }),
         })
     }
 
-    fn table_summary(&self, family: Family, of_peer: &PeerTable) -> Option<TableSummary> {
-        let key = of_peer.reader?;
-        let group = self.tables[family].groups.get(key.group)?.as_ref()?;
-        let reader = group.readers().get(key.reader)?;
+    fn table_summary(
+        &self,
+        table: &Table,
+        slot: PeerSlot,
+        of_peer: &PeerTable,
+    ) -> Option<TableSummary> {
+        let readers = table.readers_of(&self.shared.peers, slot);
+        let [first, second] = readers.map(|reader| {
+            let family = table.family;
+            let place = reader?.0.group;
+            Some(GroupId { family, place })
+        });
+        let read = readers.iter().flatten();
         Some(TableSummary {
             received: of_peer.received,
             accepted: of_peer.received - of_peer.ineligible,
             best: of_peer.best,
-            group: GroupId {
-                family,
-                place: key.group,
-            },
-            announced: group.announced(),
-            behind: group.tail().saturating_sub(reader.cursor),
-            end_of_rib: reader.end_of_rib == EndOfRib::Sent,
+            group: first?,
+            rivals: second,
+            announced: read.clone().map(|(_, group, _)| group.announced()).sum(),
+            behind: read
+                .clone()
+                .map(|(_, group, reader)| group.tail().saturating_sub(reader.cursor))
+                .sum(),
+            end_of_rib: read
+                .clone()
+                .all(|(_, _, reader)| reader.end_of_rib == EndOfRib::Sent),
         })
     }
 
@@ -270,7 +288,7 @@ impl Rib {
     }
 
     /// What a session ought to have been told once all is quiet, worked out for it alone, route
-    /// by route, without its group.
+    /// by route, without its groups.
     pub fn adj_rib_out(
         &self,
         slot: PeerSlot,
@@ -278,31 +296,40 @@ impl Rib {
         from: Option<Cursor>,
         limit: usize,
     ) -> Page<AnnouncedView> {
-        let Some(profile) = self.profile_of(slot, family) else {
+        let profiles = self.profiles_of(slot, family);
+        if profiles.is_empty() {
             return Page {
                 items: Vec::new(),
                 next: None,
             };
-        };
+        }
         let table = &self.tables[family];
         self.page(table, from, limit, |prefix| {
-            self.announced_by(table, &profile, slot, prefix)
+            profiles
+                .iter()
+                .filter_map(move |profile| self.announced_by(table, profile, slot, prefix))
         })
     }
 
-    /// What a session ought to have been told of one prefix; `None` for nothing.
+    /// What a session ought to have been told of one prefix, of the best path alone; `None` for
+    /// nothing.
     pub fn announced_to(&self, slot: PeerSlot, prefix: &IpNet) -> Option<AnnouncedView> {
-        let profile = self.profile_of(slot, family_of(prefix))?;
+        let profiles = self.profiles_of(slot, family_of(prefix));
         let table = &self.tables[family_of(prefix)];
         let prefix = table.routes.prefixes.find(prefix)?;
-        self.announced_by(table, &profile, slot, prefix)
+        self.announced_by(table, profiles.first()?, slot, prefix)
     }
 
-    fn profile_of(&self, slot: PeerSlot, family: Family) -> Option<ExportProfile> {
-        let facts = self.shared.peers.get(slot)?.facts.as_ref()?;
+    /// One for each plane, the first for best paths; none when the family was not negotiated.
+    fn profiles_of(&self, slot: PeerSlot, family: Family) -> Vec<ExportProfile> {
+        let peer = self.shared.peers.get(slot);
+        let facts = peer.and_then(|peer| peer.facts.as_ref());
+        let carried = facts.filter(|facts| facts.families.contains(family));
         let settings = &self.shared.settings;
-        let carried = facts.families.contains(family);
-        carried.then(|| facts.profile(family, settings))
+        let profiles = carried
+            .into_iter()
+            .flat_map(|facts| facts.profiles(family, settings));
+        profiles.collect()
     }
 
     fn announced_by(
@@ -312,17 +339,24 @@ impl Rib {
         slot: PeerSlot,
         prefix: PrefixId,
     ) -> Option<AnnouncedView> {
-        let best = table.routes.best(prefix)?;
-        if self.is_its_own(table, slot, best) {
+        let path = match profile.plane {
+            Plane::Single | Plane::Best => table.routes.best(prefix)?,
+            Plane::Rival => {
+                let rival = table.routes.find_rival(prefix, &self.shared)?;
+                table.routes.paths.get(rival)
+            }
+        };
+        if self.is_its_own(table, profile.plane, slot, path) {
             return None;
         }
         let route = table
             .routes
-            .route(best, &self.shared.peers, &self.shared.attributes)?;
+            .route(path, &self.shared.peers, &self.shared.attributes)?;
         let exported = export::export(profile, &route).ok()?;
         Some(AnnouncedView {
             prefix: route.prefix,
-            peer: self.shared.peers.id_of(best.peer),
+            path_id: profile.plane.path_id().unwrap_or(0),
+            peer: self.shared.peers.id_of(path.peer),
             attributes: exported.attributes,
             next_hop: exported.next_hop,
         })
@@ -330,15 +364,13 @@ impl Rib {
 
     /// Whether a session is told nothing of `path` because it, or the session that its peer had
     /// before, said so itself.
-    fn is_its_own(&self, table: &Table, slot: PeerSlot, path: &Path) -> bool {
-        let reader = self.shared.peers.get(slot).and_then(|peer| {
-            let key = peer.tables[table.family].reader?;
-            let group = table.groups.get(key.group)?.as_ref()?;
-            let source = table::source_in(group, &self.shared.peers, path)?;
-            let reader = group.readers().get(key.reader)?;
-            Some(reader.former == Some(source))
+    fn is_its_own(&self, table: &Table, plane: Plane, slot: PeerSlot, path: &Path) -> bool {
+        let readers = table.readers_of(&self.shared.peers, slot);
+        let former = readers[plane.index()].is_some_and(|(_, group, reader)| {
+            let source = table::source_in(group, &self.shared.peers, path);
+            source.is_some() && reader.former == source
         });
-        path.peer == slot || reader == Some(true)
+        path.peer == slot || former
     }
 
     /// All that is known about a prefix: its paths, each with the reason why it is not best, and
@@ -368,10 +400,11 @@ impl Rib {
     }
 
     fn verdict(&self, table: &Table, group: &Group, prefix: PrefixId) -> Verdict {
-        let route = table.routes.best(prefix).and_then(|best| {
+        let path = table.routes.told(group.profile().plane, prefix);
+        let route = path.and_then(|path| {
             table
                 .routes
-                .route(best, &self.shared.peers, &self.shared.attributes)
+                .route(path, &self.shared.peers, &self.shared.attributes)
         });
         match route.map(|route| export::export(group.profile(), &route)) {
             None => Verdict::NoRoute,

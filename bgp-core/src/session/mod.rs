@@ -54,7 +54,7 @@
 //! turn away a peer that is back.
 //!
 //! RFC 4271 §4.2, §4.5, §6.2, §6.4 to §6.8, §8, §10; 2918, 4486, 4724, 4760, 5492, 6286, 6608,
-//! 6793, 7313, 7911, 8538, 8654, 8950, 9003, 9687.
+//! 6793, 7313, 7911, 8538, 8654, 8950, 9003, 9494, 9687.
 
 pub mod collision;
 mod connection;
@@ -75,7 +75,8 @@ pub use counters::{Counters, LastError, MessageCounts};
 pub use event::{DownReason, Note, SessionEvent};
 pub use fsm::State;
 pub use negotiate::{
-    MAX_HOST_NAME, MAX_RESTART_TIME, Negotiated, Offer, OpenRefusal, negotiate, our_open,
+    MAX_HOST_NAME, MAX_LONG_LIVED_TIME, MAX_RESTART_TIME, Negotiated, Offer, OpenRefusal,
+    negotiate, our_open,
 };
 pub use settings::{SessionSettings, Stop};
 pub use timers::TimerName;
@@ -510,9 +511,11 @@ mod tests {
             connect_retry: Duration::from_secs(5),
             passive: true,
             add_path_receive: false,
+            add_path_send: false,
             extended_messages: false,
             restart_time: Duration::ZERO,
             restarting: false,
+            long_lived_restart_time: None,
             forwarding: FamilySet::ALL,
             host_name: "".into(),
         }

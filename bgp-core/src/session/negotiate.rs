@@ -10,9 +10,10 @@
 //! | families | 4760 §8 | those of both; without any Multiprotocol capability: IPv4 unicast |
 //! | four-octet AS | 6793 §4 | both |
 //! | message size | 8654 §3 | each direction by itself: who announced it can receive it |
-//! | several paths | 7911 §4 | families where they send and we receive; we never send them |
+//! | several paths | 7911 §4 | each direction by itself: families where one sends and the other receives |
 //! | IPv6 next hop for IPv4 | 8950 §4 | both |
 //! | graceful restart | 4724 §3 | theirs counts when we sent ours |
+//! | long-lived stale routes | 9494 §3.1 | theirs counts when we sent ours, and graceful restart counts |
 //! | hold time | 4271 §4.2 | the smaller; zero turns it off |
 
 use super::settings::{SessionSettings, truncated};
@@ -20,8 +21,8 @@ use crate::family::{AfiSafi, Family, FamilySet};
 use crate::time::Duration;
 use crate::types::{Asn, RouterId};
 use crate::wire::{
-    self, AddPath, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, Notification,
-    NotificationError, Open, OpenError,
+    self, AddPath, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, LongLivedFamily,
+    Notification, NotificationError, Open, OpenError,
 };
 use std::fmt;
 
@@ -30,6 +31,9 @@ const IPV6_NEXT_HOP: u16 = 2;
 
 /// Longest Restart Time: the field has 12 bits (RFC 4724 §3).
 pub const MAX_RESTART_TIME: u16 = 4095;
+
+/// Longest Long-Lived Stale Time: the field has 24 bits (RFC 9494 §3.1).
+pub const MAX_LONG_LIVED_TIME: u32 = (1 << 24) - 1;
 
 /// Longest host name in the FQDN capability; a longer one is cut.
 pub const MAX_HOST_NAME: usize = 64;
@@ -67,6 +71,8 @@ pub struct Negotiated {
     pub send_limit: usize,
     /// Families in which they send several paths per prefix (RFC 7911).
     pub add_path_receive: FamilySet,
+    /// Families in which we send several paths per prefix.
+    pub add_path_send: FamilySet,
     /// Families whose next hop may be an IPv6 address although their prefixes are not (RFC 8950).
     pub extended_next_hop: FamilySet,
     /// They answer ROUTE-REFRESH (RFC 2918).
@@ -75,6 +81,10 @@ pub struct Negotiated {
     pub enhanced_refresh: bool,
     /// Their graceful restart capability, when we sent ours (RFC 4724).
     pub graceful_restart: Option<GracefulRestart>,
+    /// Their long-lived graceful restart capability, when we sent ours and graceful restart was
+    /// negotiated (RFC 9494): families and how long we may keep their routes after the Restart
+    /// Time. Also an empty one says that they know what long-lived stale routes are.
+    pub long_lived: Option<Vec<LongLivedFamily>>,
     /// Everything that they announced, understood or not.
     pub remote_capabilities: Vec<Capability>,
 }
@@ -196,15 +206,18 @@ fn full_offer(settings: &SessionSettings) -> Vec<Capability> {
             next_hop_afi: IPV6_NEXT_HOP,
         }]));
     }
-    if settings.add_path_receive {
+    if settings.add_path_receive || settings.add_path_send {
         let families = settings.families.iter().map(|family| AddPath {
             family: family.afi_safi(),
-            receive: true,
-            send: false,
+            receive: settings.add_path_receive,
+            send: settings.add_path_send,
         });
         offer.push(Capability::AddPath(families.collect()));
     }
-    offer.extend(graceful_restart(settings));
+    let graceful = graceful_restart(settings);
+    // RFC 9494 §3.1: it is ignored without the other.
+    let long_lived = graceful.as_ref().and_then(|_| long_lived(settings));
+    offer.extend(graceful.into_iter().chain(long_lived));
     if !settings.host_name.is_empty() {
         offer.push(Capability::Fqdn {
             host: truncated(&settings.host_name, MAX_HOST_NAME).into(),
@@ -248,6 +261,18 @@ fn graceful_restart(settings: &SessionSettings) -> Option<Capability> {
     })
 }
 
+/// RFC 9494 §3.1.
+fn long_lived(settings: &SessionSettings) -> Option<Capability> {
+    let stale_time = settings.long_lived_restart_time?.as_secs();
+    let stale_time = u32::try_from(stale_time).unwrap_or(MAX_LONG_LIVED_TIME);
+    let families = settings.families.iter().map(|family| LongLivedFamily {
+        family: family.afi_safi(),
+        forwarding: settings.forwarding.contains(family),
+        stale_time: stale_time.min(MAX_LONG_LIVED_TIME),
+    });
+    Some(Capability::LongLivedGracefulRestart(families.collect()))
+}
+
 fn multiprotocol(families: FamilySet) -> impl Iterator<Item = Capability> {
     families
         .iter()
@@ -276,6 +301,10 @@ pub fn negotiate(
         true => wire::MAX_EXTENDED_LEN,
         false => wire::MAX_LEN,
     };
+    let graceful_restart = graceful_restart_of(ours)
+        .and(graceful_restart_of(theirs))
+        .cloned();
+    let long_lived = long_lived_of(ours).and(long_lived_of(theirs));
     Ok(Negotiated {
         remote_as,
         remote_id: theirs.router_id,
@@ -290,14 +319,16 @@ pub fn negotiate(
         add_path_receive: add_path(ours, |entry| entry.receive)
             .intersection(add_path(theirs, |entry| entry.send))
             .intersection(families),
+        add_path_send: add_path(ours, |entry| entry.send)
+            .intersection(add_path(theirs, |entry| entry.receive))
+            .intersection(families),
         extended_next_hop: extended_next_hop(ours)
             .intersection(extended_next_hop(theirs))
             .intersection(families),
         route_refresh: has(theirs, &Capability::RouteRefresh),
         enhanced_refresh: both(&Capability::EnhancedRouteRefresh),
-        graceful_restart: graceful_restart_of(ours)
-            .and(graceful_restart_of(theirs))
-            .cloned(),
+        long_lived: long_lived.filter(|_| graceful_restart.is_some()).cloned(),
+        graceful_restart,
         remote_capabilities: theirs.capabilities.clone(),
     })
 }
@@ -364,6 +395,16 @@ fn graceful_restart_of(open: &Open) -> Option<&GracefulRestart> {
             return None;
         };
         Some(restart)
+    })
+    .next()
+}
+
+fn long_lived_of(open: &Open) -> Option<&Vec<LongLivedFamily>> {
+    pick(open, |capability| {
+        let Capability::LongLivedGracefulRestart(families) = capability else {
+            return None;
+        };
+        Some(families)
     })
     .next()
 }

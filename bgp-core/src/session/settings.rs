@@ -31,10 +31,15 @@ pub struct SessionSettings {
     pub passive: bool,
     /// Offer to receive several paths per prefix (RFC 7911).
     pub add_path_receive: bool,
+    /// Offer to send several paths per prefix.
+    pub add_path_send: bool,
     /// Offer to receive messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: bool,
     /// Restart Time of our graceful restart capability; zero sends none.
     pub restart_time: Duration,
+    /// How long peers may keep our routes after the Restart Time (RFC 9494); `None` sends no
+    /// long-lived graceful restart capability, zero one without that wish.
+    pub long_lived_restart_time: Option<Duration>,
     /// The R bit of that capability: we have restarted.
     pub restarting: bool,
     /// The F bits: families in which forwarding survives our restart.
@@ -56,8 +61,12 @@ impl SessionSettings {
             connect_retry: peer.connect_retry,
             passive: peer.passive,
             add_path_receive: peer.add_path_receive,
+            add_path_send: peer.add_path_send,
             extended_messages: peer.extended_messages,
             restart_time: router.restart_time,
+            long_lived_restart_time: peer
+                .knows_long_lived()
+                .then_some(peer.long_lived_restart_time),
             restarting: router.restarting,
             forwarding: router.forwarding,
             host_name: router.host_name.as_str().into(),

@@ -41,7 +41,7 @@ mod roster;
 mod turn;
 
 pub use commands::CommandError;
-pub use graceful::STALE_TIME;
+pub use graceful::{MAX_KEPT, STALE_TIME};
 pub use heard::{FIRST_TABLE, Heard};
 pub use output::{Event, Output, PeerName, Refused};
 pub use questions::{MAX_PAGE, PeerView};
@@ -262,7 +262,7 @@ impl Speaker {
             if at > now {
                 break;
             }
-            self.drop_overdue(peer);
+            self.age(peer);
             self.with_session(peer, |session| session.handle_timeout(now));
         }
         let heard = self.hearing.heard();

@@ -2,6 +2,7 @@
 
 use crate::family::{Family, FamilySet};
 use crate::session::{DownReason, Note, State};
+use crate::time::Duration;
 use crate::types::{Asn, ConnectionId, PeerId, RouterId};
 use crate::wire::AttributeFault;
 use bytes::Bytes;
@@ -68,6 +69,16 @@ pub enum Event {
         reason: DownReason,
         /// The families whose routes stay for now, because the peer may be restarting.
         keeps: FamilySet,
+    },
+    /// A peer has not come back within its restart time. Its routes stay as the least preferred
+    /// ones, for so long at most (RFC 9494).
+    LongLivedStale {
+        /// Which peer.
+        peer: PeerName,
+        /// In which families.
+        families: FamilySet,
+        /// For how long.
+        span: Duration,
     },
     /// The state of a session has changed.
     StateChanged {

@@ -10,13 +10,13 @@ use crate::rng::Rng;
 use crate::session::{Session, SessionSettings};
 use crate::time::Instant;
 use crate::types::{ConnectionId, PeerId};
-use crate::wire::{GracefulRestart, Handling};
+use crate::wire::Handling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::Wait;
-use super::graceful::Kept;
+use super::graceful::{AllKept, Kept, Offered};
 use super::output::{PeerName, Refused};
 
 /// One peer: what was configured, and its session.
@@ -38,10 +38,10 @@ pub(super) struct PeerEntry {
     pub(super) sessions: u64,
     /// Kinds of attribute fault already told in this session.
     pub(super) faults_told: BTreeSet<(u8, Handling)>,
-    /// What the peer offered for its own restart, in its last OPEN.
-    pub(super) graceful: Option<GracefulRestart>,
-    /// Routes of its last session, while it is expected back.
-    pub(super) kept: Option<Kept>,
+    /// What the peer offered for the time when it is away, in the OPEN of this session.
+    pub(super) offered: Offered,
+    /// Routes of former sessions, while it is expected back.
+    pub(super) kept: AllKept,
     /// How many transport connections belong to this peer: at most two and a lingering one.
     connections: usize,
     wakes_at: Option<Instant>,
@@ -144,8 +144,8 @@ impl PeerTable {
             established_at: None,
             sessions: 0,
             faults_told: BTreeSet::new(),
-            graceful: None,
-            kept: None,
+            offered: Offered::default(),
+            kept: AllKept::new(),
             connections: 0,
             wakes_at: None,
         };
@@ -201,7 +201,7 @@ impl PeerTable {
     /// Forgets a dynamic peer that has no connection left.
     pub(super) fn remove_if_departed(&mut self, id: PeerId) {
         let departed = self.get(id).is_some_and(|entry| {
-            let rests = entry.slot.is_none() && entry.kept.is_none();
+            let rests = entry.slot.is_none() && entry.kept.is_empty();
             entry.dynamic.is_some() && entry.connections == 0 && rests
         });
         if departed {
@@ -349,7 +349,8 @@ impl PeerEntry {
         let id = self.name.id;
         let session = self.session.poll_timeout();
         let session = session.map(|(at, timer)| (at, Wait::Session(id, timer)));
-        let kept = self.kept.map(|kept| (kept.until, Wait::Kept(id)));
+        let kept = self.kept.iter().filter_map(Kept::next).min();
+        let kept = kept.map(|at| (at, Wait::Kept(id)));
         session.into_iter().chain(kept).min_by_key(|(at, _)| *at)
     }
 }

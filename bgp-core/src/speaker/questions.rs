@@ -3,6 +3,7 @@
 //! Every answer is bounded: peers are as many as are configured or accepted, routes come in
 //! pages. Asking never changes anything.
 
+use super::graceful::Kept;
 use super::output::PeerName;
 use super::peers::{AdminState, PeerEntry};
 use super::{CommandError, Heard, Speaker};
@@ -52,9 +53,11 @@ pub struct PeerView {
     pub counters: Counters,
     /// What it has told us and been told, while it is established.
     pub routes: Option<PeerSummary>,
-    /// The families of an earlier session whose routes are kept because it may be restarting, and
-    /// for how long still (RFC 4724 §4.2).
+    /// The families of earlier sessions whose routes are kept because it may come back, and for how
+    /// long still (RFC 4724 §4.2, RFC 9494).
     pub keeps: Option<(FamilySet, Duration)>,
+    /// Those of them whose routes are long-lived stale.
+    pub long_lived_stale: FamilySet,
     /// What it waits for, and how long still.
     pub waits: Option<(TimerName, Duration)>,
 }
@@ -227,6 +230,7 @@ impl Speaker {
 
     fn view(&self, entry: &PeerEntry, now: Instant) -> PeerView {
         let session = &entry.session;
+        let ends = entry.kept.iter().filter_map(Kept::ends).max();
         PeerView {
             id: entry.name.id,
             name: entry.name.name.to_string(),
@@ -248,12 +252,16 @@ impl Speaker {
             sessions: entry.sessions,
             counters: *session.counters(),
             routes: entry.slot.and_then(|slot| self.rib.summary(slot)),
-            keeps: entry
-                .kept
-                .map(|kept| (kept.families, kept.until.since(now))),
+            keeps: ends.map(|ends| (families_of(&entry.kept, Kept::families), ends.since(now))),
+            long_lived_stale: families_of(&entry.kept, Kept::long_lived),
             waits: session
                 .poll_timeout()
                 .map(|(at, timer)| (timer, at.since(now))),
         }
     }
+}
+
+/// The families of all that is kept of one peer.
+fn families_of(kept: &[Kept], families: impl Fn(&Kept) -> FamilySet) -> FamilySet {
+    kept.iter().flat_map(|kept| families(kept).iter()).collect()
 }

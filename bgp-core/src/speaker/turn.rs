@@ -1,14 +1,15 @@
 //! What a session says, and what the router does about it.
 
-use super::graceful::{self, Kept, STALE_TIME};
+use super::graceful::{Kept, MAX_KEPT, Offered, Stage};
 use super::peers::PeerEntry;
 use super::{Event, Output, Speaker};
-use crate::family::{Family, FamilySet};
-use crate::rib::PeerFacts;
+use crate::family::{FamilyMap, FamilySet};
+use crate::rib::{PeerFacts, PeerSlot};
 use crate::session::{DownReason, Negotiated, SessionEvent};
-use crate::time::Duration;
 use crate::types::{ConnectionId, PeerId};
-use crate::wire::{Cease, Notification, NotificationError, RouteRefresh, Update};
+use crate::wire::{Cease, Notification, NotificationError, RefreshSubtype, RouteRefresh, Update};
+use smallvec::SmallVec;
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -20,8 +21,7 @@ impl Speaker {
             SessionEvent::Established(connection) => self.established(id, connection),
             SessionEvent::Update(update) => self.update(id, &update),
             SessionEvent::RefreshRequest(refresh) => self.refresh(id, refresh),
-            // What a peer repeats replaces what it said before, route by route.
-            SessionEvent::RefreshMarker(_) => {}
+            SessionEvent::RefreshMarker(marker) => self.repetition(id, marker),
             SessionEvent::Down(reason) => self.down(id, reason),
             SessionEvent::StateChanged { from, to } => {
                 self.tell_of(id, |peer| Event::StateChanged { peer, from, to });
@@ -34,6 +34,23 @@ impl Speaker {
         let slot = self.peers.get(id).and_then(|entry| entry.slot);
         if let (Some(slot), Some(family)) = (slot, refresh.family.family()) {
             self.rib.refresh(slot, family);
+        }
+    }
+
+    /// What a peer repeats replaces what it said before, route by route; what it leaves out is
+    /// gone at the end (RFC 7313 §4).
+    fn repetition(&mut self, id: PeerId, marker: RouteRefresh) {
+        let slot = self.peers.get(id).and_then(|entry| entry.slot);
+        let (Some(slot), Some(family)) = (slot, marker.family.family()) else {
+            return;
+        };
+        match marker.subtype {
+            RefreshSubtype::Begin => self.rib.begin_repeat(slot, family),
+            RefreshSubtype::End => {
+                self.rib.end_repeat(slot, family);
+                self.work_left = true;
+            }
+            RefreshSubtype::Request | RefreshSubtype::Unknown(_) => {}
         }
     }
 
@@ -74,14 +91,7 @@ impl Speaker {
         let Some((_, negotiated)) = entry.session.established() else {
             return;
         };
-        // A family that the session does not carry has no routes and gets no End-of-RIB.
-        let mut graceful = negotiated.graceful_restart.clone();
-        if let Some(theirs) = &mut graceful {
-            let carried = negotiated.families;
-            theirs
-                .families
-                .retain(|entry| entry.family.family().is_some_and(|f| carried.contains(f)));
-        }
+        let offered = Offered::in_session(negotiated);
         let facts = facts(entry, negotiated, local);
         let event = Event::Established {
             peer: entry.name.clone(),
@@ -99,46 +109,67 @@ impl Speaker {
         entry.established_at = Some(now);
         entry.sessions += 1;
         entry.faults_told.clear();
-        // Who restarts itself would wait for us as we for it (RFC 4724 §4.1).
-        let awaited = graceful.as_ref().is_some_and(|theirs| !theirs.restarting);
-        self.hearing.established(now, id, families, awaited);
-        if let Some(kept) = &mut entry.kept {
-            let forwarding = graceful::still_forwarding(graceful.as_ref());
-            kept.until = now + STALE_TIME;
-            let stopped = Family::ALL
-                .into_iter()
-                .filter(|family| !forwarding.contains(*family));
-            self.give_up(id, stopped.collect());
-        }
-        if let Some(entry) = self.peers.get_mut(id) {
-            entry.graceful = graceful;
-        }
+        self.hearing
+            .established(now, id, families, offered.awaits_nobody());
+        let stopped: SmallVec<[FamilySet; 1]> = entry
+            .kept
+            .iter_mut()
+            .map(|kept| kept.peer_is_back(now, &offered))
+            .collect();
+        entry.offered = offered;
+        self.give_up_each(id, &stopped);
         self.slots.insert(slot, id);
         self.work_left = true;
         self.tell(event);
     }
 
-    /// Drops what is kept of the last session of `id` in `families`.
+    /// Drops what is kept of former sessions of `id` in `families`.
     pub(super) fn give_up(&mut self, id: PeerId, families: FamilySet) {
+        let kept = self.peers.get(id).map_or(0, |entry| entry.kept.len());
+        self.give_up_each(id, &SmallVec::<[FamilySet; 1]>::from_elem(families, kept));
+    }
+
+    /// Drops what is kept of former sessions of `id`, of each what `families` says at its place.
+    fn give_up_each(&mut self, id: PeerId, families: &[FamilySet]) {
         let Some(entry) = self.peers.get_mut(id) else {
             return;
         };
-        let Some(kept) = &mut entry.kept else { return };
-        let (slot, gone) = (kept.slot, kept.give_up(families));
-        if kept.families.is_empty() {
-            entry.kept = None;
+        for (kept, families) in entry.kept.iter_mut().zip(families) {
+            let gone = kept.give_up(*families);
+            if !gone.is_empty() {
+                self.rib.forget(kept.slot, gone);
+                self.work_left = true;
+            }
         }
-        if !gone.is_empty() {
-            self.rib.forget(slot, gone);
-            self.work_left = true;
-        }
+        entry.kept.retain(|kept| !kept.families().is_empty());
     }
 
-    /// Drops what is kept of a peer whose time is over.
-    pub(super) fn drop_overdue(&mut self, id: PeerId) {
-        let kept = self.peers.get(id).and_then(|entry| entry.kept);
-        if kept.is_some_and(|kept| kept.until <= self.now) {
-            self.give_up(id, FamilySet::ALL);
+    /// Does what is due with what is kept of a peer.
+    pub(super) fn age(&mut self, id: PeerId) {
+        let now = self.now;
+        let Some(entry) = self.peers.get_mut(id) else {
+            return;
+        };
+        let mut aged = FamilySet::EMPTY;
+        let mut gone: SmallVec<[FamilySet; 1]> = SmallVec::new();
+        for kept in &mut entry.kept {
+            let due = kept.due(now);
+            gone.push(due.gone);
+            if !due.aged.is_empty() {
+                self.rib.begin_long_lived(kept.slot, due.aged);
+                self.work_left = true;
+                due.aged.iter().for_each(|family| aged.insert(family));
+            }
+        }
+        let left = entry.kept.iter().filter_map(Kept::ends).max();
+        self.give_up_each(id, &gone);
+        if let Some(ends) = left.filter(|_| !aged.is_empty()) {
+            let span = ends.since(now);
+            self.tell_of(id, |peer| Event::LongLivedStale {
+                peer,
+                families: aged,
+                span,
+            });
         }
     }
 
@@ -179,39 +210,58 @@ impl Speaker {
 
     fn down(&mut self, id: PeerId, reason: DownReason) {
         let now = self.now;
-        // A route that was stale already does not stay for another restart (RFC 4724 §4.2).
-        self.give_up(id, FamilySet::ALL);
         let helps = !self.peers.router().restart_time.is_zero();
         let Some(entry) = self.peers.get_mut(id) else {
             return;
         };
         entry.established_at = None;
         let peer = entry.name.clone();
-        let graceful = entry.graceful.take();
-        let both_say_n = graceful.as_ref().is_some_and(|theirs| theirs.notification);
-        let mut keep = FamilySet::EMPTY;
-        let when_silent = entry.settings.keep_when_silent;
-        if helps && reason.keeps_routes(both_say_n, when_silent) {
-            keep = graceful::families_to_keep(graceful.as_ref());
-        }
-        if let Some(slot) = entry.slot.take() {
-            let wait = graceful.map_or(0, |theirs| u64::from(theirs.restart_time));
-            let until = now + Duration::from_secs(wait);
-            entry.kept = (!keep.is_empty()).then_some(Kept {
-                slot,
-                families: keep,
-                until,
-            });
+        let offered = mem::take(&mut entry.offered);
+        let stages = match helps {
+            true => offered.stages(now, &reason, &entry.settings),
+            false => FamilyMap::default(),
+        };
+        let void: SmallVec<[FamilySet; 1]> = entry
+            .kept
+            .iter_mut()
+            .map(|kept| kept.peer_is_lost_again(&stages))
+            .collect();
+        let slot = entry.slot.take();
+        self.give_up_each(id, &void);
+        let keeps = slot.map_or(FamilySet::EMPTY, |slot| self.keep(id, slot, stages));
+        if let Some(slot) = slot {
             self.slots.remove(&slot);
-            self.rib.peer_down(slot, keep);
+            self.rib.peer_down(slot, keeps);
             self.work_left = true;
         }
         self.hearing.down(now, id);
         self.tell(Event::Down {
             peer,
             reason,
-            keeps: keep,
+            keeps,
         });
+    }
+
+    /// Keeps the routes of a session that has ended, as `stages` says; says of which families.
+    fn keep(&mut self, id: PeerId, slot: PeerSlot, stages: FamilyMap<Option<Stage>>) -> FamilySet {
+        let kept = Kept::new(slot, stages);
+        let Some(entry) = self
+            .peers
+            .get_mut(id)
+            .filter(|_| !kept.families().is_empty())
+        else {
+            return FamilySet::EMPTY;
+        };
+        entry.kept.push(kept);
+        if entry.kept.len() > MAX_KEPT {
+            // What was said again since is not there any more.
+            let is_empty = |kept: &Kept| !self.rib.has_paths(kept.slot);
+            let place = entry.kept.iter().position(is_empty).unwrap_or(0);
+            let mut void = SmallVec::<[FamilySet; 1]>::from_elem(FamilySet::EMPTY, place);
+            void.push(FamilySet::ALL);
+            self.give_up_each(id, &void);
+        }
+        kept.families()
     }
 }
 
@@ -227,8 +277,10 @@ fn facts(entry: &PeerEntry, negotiated: &Negotiated, local: Option<IpAddr>) -> P
         families: negotiated.families,
         four_octet_as: negotiated.four_octet_as,
         send_limit: negotiated.send_limit,
+        add_path_send: negotiated.add_path_send,
         extended_next_hop: negotiated.extended_next_hop,
         enhanced_refresh: negotiated.enhanced_refresh,
+        long_lived: negotiated.long_lived.is_some(),
         settings: Arc::clone(&entry.settings),
     }
 }

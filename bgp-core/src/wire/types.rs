@@ -321,6 +321,10 @@ impl Community {
     pub const NO_ADVERTISE: Self = Self(0xffff_ff02);
     /// Not to any external peer, other members of the confederation included.
     pub const NO_EXPORT_SUBCONFED: Self = Self(0xffff_ff03);
+    /// The route is long-lived stale (RFC 9494 §3.2): the least preferred of all.
+    pub const LLGR_STALE: Self = Self(0xffff_0006);
+    /// The route must not become long-lived stale (RFC 9494 §3.3).
+    pub const NO_LLGR: Self = Self(0xffff_0007);
 }
 
 impl std::fmt::Display for Community {
@@ -329,6 +333,8 @@ impl std::fmt::Display for Community {
             Self::NO_EXPORT => f.write_str("no-export"),
             Self::NO_ADVERTISE => f.write_str("no-advertise"),
             Self::NO_EXPORT_SUBCONFED => f.write_str("no-export-subconfed"),
+            Self::LLGR_STALE => f.write_str("llgr-stale"),
+            Self::NO_LLGR => f.write_str("no-llgr"),
             Self(value) => write!(f, "{}:{}", value >> 16, value & 0xffff),
         }
     }

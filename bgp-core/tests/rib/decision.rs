@@ -5,7 +5,7 @@ use bgp_core::rib::{
     Candidate, PathState, Reachability, Reason, RouteAttributes, Source, compare, select,
 };
 use bgp_core::types::{Asn, ClusterId, PeerRole, RouterId};
-use bgp_core::wire::{Origin, PathAttributes};
+use bgp_core::wire::{Community, Origin, PathAttributes};
 use proptest::prelude::*;
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr};
@@ -64,6 +64,9 @@ impl Owned {
             Reason::NextHopUnreachable => self.next_hop = Reachability::Unreachable,
             // The other one is made our own: see `pair`.
             Reason::LocallyOriginated => {}
+            Reason::LongLivedStale => {
+                self.change(|a| a.communities.push(Community::LLGR_STALE));
+            }
             Reason::LocalPref => self.change(|a| a.local_pref = None),
             Reason::AsPathLength => {
                 self.change(|a| a.as_path = path(&[65_001, 65_010, 65_011]));
@@ -85,9 +88,10 @@ impl Owned {
     }
 }
 
-const STEPS: [Reason; 12] = [
+const STEPS: [Reason; 13] = [
     Reason::NextHopUnreachable,
     Reason::LocallyOriginated,
+    Reason::LongLivedStale,
     Reason::LocalPref,
     Reason::AsPathLength,
     Reason::Origin,
@@ -117,9 +121,9 @@ fn pair(step: Reason) -> (Owned, Owned) {
 
 #[test]
 fn steps_are_numbered_in_order() {
-    for (number, step) in STEPS.into_iter().enumerate() {
-        assert_eq!(usize::from(step.step()), number);
-    }
+    // Step 2 has two parts.
+    let numbers = STEPS.map(Reason::step);
+    assert_eq!(numbers, [0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
 }
 
 #[test]
@@ -284,6 +288,9 @@ fn candidates(len: impl Into<prop::collection::SizeRange>) -> impl Strategy<Valu
                 attributes.local_pref = [None, Some(100), Some(150)][usize::from(lp)];
                 attributes.origin = [Origin::Igp, Origin::Egp][usize::from(origin)];
                 attributes.med = [None, Some(5), Some(9)][usize::from(med)];
+                if (lp, origin) == (2, 1) {
+                    attributes.communities.push(Community::LLGR_STALE);
+                }
             });
             let roles = [PeerRole::External, PeerRole::Client, PeerRole::NonClient];
             one.source.role = Some(roles[usize::from(role)]);
@@ -324,6 +331,10 @@ fn is_better_at(step: Reason, a: &Owned, b: &Owned) -> bool {
     match step {
         Reason::NextHopUnreachable => false,
         Reason::LocallyOriginated => a.source.role.is_none() && b.source.role.is_some(),
+        Reason::LongLivedStale => {
+            let stale = |a: &PathAttributes| a.communities.contains(&Community::LLGR_STALE);
+            !stale(x) && stale(y)
+        }
         Reason::LocalPref => x.local_pref.unwrap_or(100) > y.local_pref.unwrap_or(100),
         Reason::AsPathLength => x.as_path.length() < y.as_path.length(),
         Reason::Origin => x.origin < y.origin,

@@ -104,6 +104,10 @@ fn facts_of(n: u32, time: u64) -> PeerFacts {
     if time % 5 == 4 {
         facts.four_octet_as = false;
     }
+    // Several paths: always, never, or from time to time.
+    if n == 0 || n == 4 || (n == 2 && !time.is_multiple_of(3)) {
+        facts.add_path_send = facts.families;
+    }
     if time % 7 == 6 {
         facts.families = [Family::Ipv4Unicast].into_iter().collect();
     }
@@ -266,6 +270,7 @@ impl Run {
             let told = client
                 .routes
                 .values()
+                .chain(client.rivals.values())
                 .any(|(told, _)| told.originator_id == own);
             assert!(!told, "peer {n} was told its own route");
         }

@@ -7,6 +7,7 @@
     reason = "a test ends at what it does not expect"
 )]
 
+mod add_path;
 mod changes;
 mod decision;
 mod export;
@@ -16,4 +17,6 @@ mod kernel;
 mod limits;
 mod questions;
 mod readers;
+mod repeat;
+mod stale;
 mod support;

@@ -85,7 +85,9 @@ pub(crate) fn facts(n: u32, role: PeerRole) -> PeerFacts {
         families: Family::ALL.into_iter().collect(),
         four_octet_as: true,
         send_limit: wire::MAX_LEN,
+        add_path_send: FamilySet::EMPTY,
         extended_next_hop: FamilySet::EMPTY,
+        long_lived: true,
         enhanced_refresh: false,
         settings: Arc::new(PeerSettings {
             import: policy.clone(),
@@ -120,15 +122,21 @@ pub(crate) enum Heard {
     Refresh(Family, RefreshSubtype),
 }
 
+/// A prefix with a path identifier: 0, or 2 for the second of two paths. That the first has
+/// another one where there are two is not of interest here.
+pub(crate) type Told = (IpNet, u32);
+
 /// A peer that keeps what it is told.
 pub(crate) struct Client {
     pub slot: PeerSlot,
     pub facts: PeerFacts,
     pub routes: BTreeMap<IpNet, Believed>,
+    /// What it is told beside, as path 2.
+    pub rivals: BTreeMap<IpNet, Believed>,
     pub heard: Vec<Heard>,
     pub end_of_rib: FamilyMap<u32>,
     /// Between Begin and End of an enhanced refresh: what has not been repeated yet.
-    stale: FamilyMap<Option<BTreeSet<IpNet>>>,
+    stale: FamilyMap<Option<BTreeSet<Told>>>,
     pub messages: usize,
     pub octets: usize,
 }
@@ -140,6 +148,7 @@ impl Client {
             slot,
             facts,
             routes: BTreeMap::new(),
+            rivals: BTreeMap::new(),
             heard: Vec::new(),
             end_of_rib: FamilyMap::default(),
             stale: FamilyMap::default(),
@@ -152,7 +161,7 @@ impl Client {
     pub(crate) fn read(&mut self, rib: &mut Rib, budget: usize) -> bool {
         let mut out = Vec::new();
         let more = rib.transmit(self.slot, budget, &mut out);
-        out.iter().for_each(|bytes| self.receive(bytes));
+        out.iter().for_each(|bytes| self.take(bytes));
         more
     }
 
@@ -160,7 +169,8 @@ impl Client {
         while self.read(rib, 10_000) {}
     }
 
-    fn receive(&mut self, bytes: &Bytes) {
+    /// One message that the RIB sent it.
+    pub(crate) fn take(&mut self, bytes: &Bytes) {
         self.messages += 1;
         self.octets += bytes.len();
         assert!(
@@ -172,7 +182,7 @@ impl Client {
             internal: self.facts.role.is_internal(),
             four_octet_as: self.facts.four_octet_as,
             families: self.facts.families,
-            add_path: FamilySet::EMPTY,
+            add_path: self.facts.add_path_send,
             extended_next_hop: self.facts.extended_next_hop,
             max_len: self.facts.send_limit,
         };
@@ -195,15 +205,15 @@ impl Client {
         assert!(update.faults.is_empty(), "{:?}", update.faults);
         for nlri in update.unreach.iter().flat_map(|unreach| &unreach.nlri) {
             self.heard.push(Heard::Withdraw(nlri.prefix));
-            self.routes.remove(&nlri.prefix);
-            self.renewed(&nlri.prefix);
+            self.plane(nlri).remove(&nlri.prefix);
+            self.renewed(nlri);
         }
         for reach in &update.reach {
             for nlri in &reach.nlri {
                 self.heard.push(Heard::Announce(nlri.prefix));
                 let believed = (update.attributes.clone(), reach.next_hop);
-                self.routes.insert(nlri.prefix, believed);
-                self.renewed(&nlri.prefix);
+                self.plane(nlri).insert(nlri.prefix, believed);
+                self.renewed(nlri);
             }
         }
         if let Some(family) = update.end_of_rib {
@@ -212,9 +222,20 @@ impl Client {
         }
     }
 
-    fn renewed(&mut self, prefix: &IpNet) {
-        if let Some(stale) = &mut self.stale[family_of(prefix)] {
-            stale.remove(prefix);
+    /// Where a path belongs. It has an identifier exactly where that was negotiated.
+    fn plane(&mut self, nlri: &Nlri) -> &mut BTreeMap<IpNet, Believed> {
+        let several = self.facts.add_path_send.contains(family_of(&nlri.prefix));
+        match nlri.path_id {
+            0 if !several => &mut self.routes,
+            1 if several => &mut self.routes,
+            2 if several => &mut self.rivals,
+            other => panic!("path identifier {other}"),
+        }
+    }
+
+    fn renewed(&mut self, nlri: &Nlri) {
+        if let Some(stale) = &mut self.stale[family_of(&nlri.prefix)] {
+            stale.remove(&(nlri.prefix, nlri.path_id & 2));
         }
     }
 
@@ -226,30 +247,36 @@ impl Client {
         self.heard.push(Heard::Refresh(family, subtype));
         match subtype {
             RefreshSubtype::Begin => {
-                let known = self
-                    .routes
-                    .keys()
-                    .filter(|prefix| family_of(prefix) == family);
-                self.stale[family] = Some(known.copied().collect());
+                let best = self.routes.keys().map(|prefix| (*prefix, 0));
+                let known = best.chain(self.rivals.keys().map(|prefix| (*prefix, 2)));
+                let known = known.filter(|(prefix, _)| family_of(prefix) == family);
+                self.stale[family] = Some(known.collect());
             }
             RefreshSubtype::End => {
                 let stale = self.stale[family].take().expect("a Begin before the End");
-                stale.iter().for_each(|prefix| {
-                    self.routes.remove(prefix);
-                });
+                for (prefix, path_id) in stale {
+                    let plane = match path_id {
+                        0 => &mut self.routes,
+                        _ => &mut self.rivals,
+                    };
+                    plane.remove(&prefix);
+                }
             }
             RefreshSubtype::Request | RefreshSubtype::Unknown(_) => panic!("sent {subtype:?}"),
         }
     }
 
-    /// What the RIB's slow path says that this client should believe.
-    pub(crate) fn should_believe(&self, rib: &Rib) -> BTreeMap<IpNet, Believed> {
+    /// What the RIB's slow path says that this client should believe: routes and rivals.
+    pub(crate) fn should_believe(&self, rib: &Rib) -> [BTreeMap<IpNet, Believed>; 2] {
         let views = Family::ALL
             .into_iter()
             .flat_map(|family| adj_rib_out(rib, self.slot, family));
-        views
-            .map(|view| (view.prefix, (view.attributes, view.next_hop)))
-            .collect()
+        let (rivals, routes): (Vec<_>, Vec<_>) = views.partition(|view| view.path_id == 2);
+        [routes, rivals].map(|views| {
+            let views = views.into_iter();
+            let believed = |view: AnnouncedView| (view.prefix, (view.attributes, view.next_hop));
+            views.map(believed).collect()
+        })
     }
 
     pub(crate) fn announced(&self) -> Vec<IpNet> {
@@ -433,7 +460,9 @@ impl Lab {
         self.quiet();
         self.rib.check().unwrap();
         for (n, client) in &self.clients {
-            assert_eq!(client.routes, client.should_believe(&self.rib), "peer {n}");
+            let [routes, rivals] = client.should_believe(&self.rib);
+            assert_eq!(client.routes, routes, "peer {n}");
+            assert_eq!(client.rivals, rivals, "peer {n}, second paths");
         }
     }
 }

@@ -39,9 +39,11 @@ fn settings() -> SessionSettings {
         connect_retry: Duration::from_secs(5),
         passive: false,
         add_path_receive: true,
+        add_path_send: true,
         extended_messages: true,
         restart_time: Duration::from_secs(120),
         restarting: false,
+        long_lived_restart_time: Some(Duration::from_secs(3_600)),
         forwarding: FamilySet::ALL,
         host_name: "rr-1".into(),
     }

@@ -8,8 +8,8 @@ use bgp_core::session::{
 use bgp_core::time::Duration;
 use bgp_core::types::{Asn, PeerRole, RouterId};
 use bgp_core::wire::{
-    AddPath, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, MAX_EXTENDED_LEN,
-    MAX_LEN, Notification, NotificationError, Open, OpenError,
+    AddPath, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, LongLivedFamily,
+    MAX_EXTENDED_LEN, MAX_LEN, Notification, NotificationError, Open, OpenError,
 };
 use std::net::Ipv4Addr;
 
@@ -64,11 +64,8 @@ fn two_of_us_agree_on_everything() {
         agreed.extended_next_hop,
         FamilySet::from_iter([Family::Ipv4Unicast])
     );
-    assert_eq!(
-        agreed.add_path_receive,
-        FamilySet::EMPTY,
-        "neither of us sends several paths"
-    );
+    assert_eq!(agreed.add_path_receive, FamilySet::ALL);
+    assert_eq!(agreed.add_path_send, FamilySet::ALL);
     assert!(agreed.graceful_restart.is_some() && agreed.notification_keeps_routes());
     assert_eq!(agreed.remote_id, other.router_id);
     assert_eq!(agreed.remote_as, ours.remote_as);
@@ -266,6 +263,35 @@ fn add_path_needs_their_send_and_our_receive() {
 }
 
 #[test]
+fn several_paths_are_sent_where_they_receive_and_we_send() {
+    let entry = |family, receive, send| AddPath {
+        family,
+        receive,
+        send,
+    };
+    let theirs = with(&[
+        Capability::Multiprotocol(IPV4),
+        Capability::Multiprotocol(IPV6),
+        Capability::AddPath(vec![entry(IPV4, false, true), entry(IPV6, true, true)]),
+    ]);
+    let v6 = FamilySet::from_iter([Family::Ipv6Unicast]);
+    assert_eq!(agree(&theirs).add_path_send, v6);
+    let mut ours = settings();
+    ours.add_path_receive = false;
+    assert_eq!(agree_with(&ours, &theirs).unwrap().add_path_send, v6);
+    let offered = |ours: &SessionSettings| our_open(ours, Offer::Full).capabilities;
+    let send_alone = Capability::AddPath(vec![entry(IPV4, false, true), entry(IPV6, false, true)]);
+    assert!(offered(&ours).contains(&send_alone));
+    ours.add_path_send = false;
+    let agreed = agree_with(&ours, &theirs).unwrap();
+    assert_eq!(agreed.add_path_send, FamilySet::EMPTY);
+    let several = |capability: &Capability| matches!(capability, Capability::AddPath(_));
+    assert!(!offered(&ours).iter().any(several));
+    // Nothing is sent with identifiers to who did not ask for them.
+    assert_eq!(agree(&with(&[])).add_path_send, FamilySet::EMPTY);
+}
+
+#[test]
 fn extended_next_hop_is_for_ipv4_over_ipv6_alone() {
     let entry = |nlri, next_hop_afi| ExtendedNextHop { nlri, next_hop_afi };
     let theirs = |entries: &[ExtendedNextHop]| {
@@ -309,6 +335,31 @@ fn graceful_restart_counts_when_both_sent_it() {
 }
 
 #[test]
+fn long_lived_restart_counts_beside_graceful_restart_when_both_sent_it() {
+    let restart = Capability::GracefulRestart(GracefulRestart {
+        restarting: false,
+        notification: true,
+        restart_time: 120,
+        families: Vec::new(),
+    });
+    let long_lived = vec![LongLivedFamily {
+        family: IPV4,
+        forwarding: true,
+        stale_time: 60,
+    }];
+    let theirs = Capability::LongLivedGracefulRestart(long_lived.clone());
+    let both = with(&[restart, theirs.clone()]);
+    assert_eq!(agree(&both).long_lived, Some(long_lived));
+    assert_eq!(agree(&with(&[theirs])).long_lived, None);
+    let mut ours = settings();
+    ours.long_lived_restart_time = None;
+    assert_eq!(agree_with(&ours, &both).unwrap().long_lived, None);
+    let mut ours = settings();
+    ours.restart_time = Duration::ZERO;
+    assert_eq!(agree_with(&ours, &both).unwrap().long_lived, None);
+}
+
+#[test]
 fn our_full_offer() {
     let mut ours = settings();
     ours.local_as = Asn(4_200_000_000);
@@ -318,10 +369,15 @@ fn our_full_offer() {
         family,
         forwarding: true,
     };
+    let long_lived = |family| LongLivedFamily {
+        family,
+        forwarding: true,
+        stale_time: 3_600,
+    };
     let receive = |family| AddPath {
         family,
         receive: true,
-        send: false,
+        send: true,
     };
     let open = our_open(&ours, Offer::Full);
     assert_eq!(
@@ -348,6 +404,7 @@ fn our_full_offer() {
                 restart_time: 120,
                 families: vec![forwarding(IPV4), forwarding(IPV6)],
             }),
+            Capability::LongLivedGracefulRestart(vec![long_lived(IPV4), long_lived(IPV6)]),
             Capability::Fqdn {
                 host: b"reflector".to_vec(),
                 domain: Vec::new()
@@ -383,6 +440,7 @@ fn what_is_turned_off_is_not_offered() {
     ours.families = FamilySet::from_iter([Family::Ipv6Unicast]);
     ours.extended_messages = false;
     ours.add_path_receive = false;
+    ours.add_path_send = false;
     ours.restart_time = Duration::ZERO;
     ours.host_name = "".into();
     assert_eq!(

@@ -298,9 +298,11 @@ fn settings(choice: u8) -> SessionSettings {
         connect_retry: Duration::from_secs(u64::from(choice / 16)),
         passive: choice & 1 != 0,
         add_path_receive: choice & 4 != 0,
+        add_path_send: choice & 8 != 0,
         extended_messages: choice & 4 != 0,
         restart_time: Duration::from_secs(if choice & 8 == 0 { 60 } else { 0 }),
         restarting: false,
+        long_lived_restart_time: Some(Duration::from_secs(3_600)),
         forwarding: FamilySet::ALL,
         host_name: "walker".into(),
     }

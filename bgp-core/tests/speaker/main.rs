@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod long_lived;
 mod net;
 mod restart;
 mod roster;

@@ -130,6 +130,7 @@ pub(super) fn peer(view: &PeerView, groups: &[GroupView]) -> Peer {
             .keeps
             .map_or(Vec::new(), |(families, _)| words::families(families)),
         keeps_for: view.keeps.map(|(_, left)| left.as_secs()),
+        long_lived_stale: words::families(view.long_lived_stale),
         waits_for: view.waits.map(|(timer, left)| Wait {
             timer: timer.to_string(),
             seconds: left.as_secs(),
@@ -162,6 +163,7 @@ fn negotiated(negotiated: &session::Negotiated) -> Negotiated {
         receive_limit: negotiated.receive_limit,
         send_limit: negotiated.send_limit,
         add_path_receive: words::families(negotiated.add_path_receive),
+        add_path_send: words::families(negotiated.add_path_send),
         extended_next_hop: words::families(negotiated.extended_next_hop),
         route_refresh: negotiated.route_refresh,
         enhanced_refresh: negotiated.enhanced_refresh,
@@ -199,9 +201,10 @@ pub(super) fn path(speaker: &Speaker, view: &PathView) -> Route {
 pub(super) fn announced(speaker: &Speaker, view: &AnnouncedView) -> Route {
     Route {
         prefix: view.prefix.to_string(),
-        path_id: None,
+        path_id: (view.path_id > 0).then_some(view.path_id),
         from: source(speaker, view.peer),
-        best: true,
+        // Path 2 is the second best.
+        best: view.path_id <= 1,
         why_not: None,
         attributes: attributes(&view.attributes, &view.next_hop),
     }

@@ -38,6 +38,13 @@ impl Superior {
         (Self { orders }, receiver)
     }
 
+    /// Orders a reload whose outcome the log alone tells. Where too many orders wait already, it is
+    /// not ordered: one of them may be a reload, and there will be another signal.
+    pub fn reload_soon(&self) -> bool {
+        let (reply, _) = oneshot::channel();
+        self.orders.try_send(Directive::Reload(reply)).is_ok()
+    }
+
     /// Orders, and waits for the outcome.
     ///
     /// # Errors

@@ -10,6 +10,20 @@
 //! | `GET /v1/routes/explain?prefix=&peer=` | `Explanation` |
 //! | `POST /v1/peers/{name}/reset`, `…/disable`, `…/enable`, `…/refresh` | `Done` |
 //! | `POST /v1/shutdown` | `Done` |
+//! | `POST /v1/reload` | `Reloaded` |
+//!
+//! and of a node ([`node_view`]):
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/node` | `NodeSummary` |
+//! | `GET /v1/blocks` | `Page<BlockLine>` |
+//! | `POST /v1/blocks/add`, `POST /v1/blocks/remove` | `Done` |
+//! | `GET /v1/kernel?prefix=&cursor=&limit=` | `Page<KernelRoute>` |
+//! | `POST /v1/kernel/audit` | `Audit` |
+//! | `POST /v1/kernel/flush` | `Done` |
+//! | `GET /v1/conflicts?prefix=&cursor=&limit=` | `Page<Conflict>` |
+//! | `GET /v1/next-hops?cursor=&limit=` | `Page<NextHopLine>` |
 //!
 //! What cannot be answered gives a status of 4xx or 5xx and a `Problem`: error and advice.
 //!
@@ -27,6 +41,7 @@
 mod convert;
 pub mod directives;
 pub mod node;
+mod node_questions;
 pub mod node_view;
 mod orders;
 mod problem;
@@ -42,6 +57,8 @@ use bgp_core::session::Stop;
 use bgp_core::speaker::Speaker;
 use bgp_core::time::Instant;
 use bgp_io::{Asker, Stats};
+use directives::Superior;
+use node::{NodeControl, Reply, Request};
 use problem::Failure;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +83,10 @@ pub struct Api {
     pub facts: Arc<Facts>,
     /// Where an order to end goes.
     pub stop: mpsc::Sender<Stop>,
+    /// Where orders go that change the running configuration.
+    pub superior: Superior,
+    /// Asks the conductor of a node; `None` on a reflector.
+    pub node: Option<NodeControl>,
 }
 
 /// What does not change while the process runs.
@@ -97,6 +118,8 @@ pub async fn serve(
         .route("/v1/routes", get(questions::routes))
         .route("/v1/routes/explain", get(questions::explain))
         .route("/v1/shutdown", post(orders::shutdown))
+        .route("/v1/reload", post(orders::reload))
+        .merge(node_questions::routes())
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -114,6 +137,15 @@ impl Api {
         question: impl FnOnce(&mut Speaker, Instant) -> R + Send + 'static,
     ) -> Result<R, Failure> {
         match tokio::time::timeout(PATIENCE, self.engine.ask(question)).await {
+            Ok(answer) => answer.map_err(|_| Failure::engine_ended()),
+            Err(_) => Err(Failure::engine_busy()),
+        }
+    }
+
+    /// Asks the conductor of a node.
+    async fn ask_node<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Failure> {
+        let node = self.node.as_ref().ok_or_else(Failure::no_node)?;
+        match tokio::time::timeout(PATIENCE, node.ask(request)).await {
             Ok(answer) => answer.map_err(|_| Failure::engine_ended()),
             Err(_) => Err(Failure::engine_busy()),
         }

@@ -28,8 +28,6 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that wait for the conductor: one per admin connection, and one for a reload. What
 /// comes when so many wait, waits in its own connection.
 pub const MAX_WAITING: usize = super::socket::MAX_CONNECTIONS + 1;
-/// Differences that an audit names. Further ones are counted.
-pub const MAX_DIFFERENCES: usize = 1_000;
 
 /// Where an answer goes. Nobody may be waiting for it any more.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -48,7 +46,7 @@ pub enum Request {
     /// Next hops that any route uses, in the order of addresses.
     NextHops(Part<IpAddr>, Reply<Found<NextHopLine, IpAddr>>),
     /// Read the kernel's tables anew and compare them with what is wanted. Answered when it is
-    /// done; at most [`MAX_DIFFERENCES`] differences are named.
+    /// done; at most [`bgp_fib::MAX_DIFFERENCES`] differences are named.
     Audit(Reply<Audit>),
     /// Remove every route, neighbour and forwarding entry of ours from the kernel and keep it so
     /// until the process ends; the answer is how many routes there were.

@@ -57,6 +57,8 @@ pub struct KernelCounts {
     pub tunnel_ends: usize,
     /// How often the tables were read anew because notifications were lost.
     pub overruns: u64,
+    /// How often a route of ours was put back after somebody had changed or deleted it.
+    pub healed: u64,
 }
 
 /// `GET /v1/blocks`: a block of ours.
@@ -82,6 +84,8 @@ pub struct KernelRoute {
     pub prefix: String,
     /// In which table; 254 is `main`.
     pub table: u32,
+    /// Its metric.
+    pub metric: u32,
     /// What is wanted, in the words of `ip route`: `via 10.0.0.2 dev tunl0 onlink`, `blackhole`;
     /// absent for one that is on its way out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,10 +93,13 @@ pub struct KernelRoute {
     /// Its device, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// `installed`, `pending`, `waiting`, `refused`, `conflict`, `stale`, `leaving`.
+    /// `installed`; `pending`, on its way; `waiting` for a device or a gateway; `refused` by the
+    /// kernel or by us; `conflict`, another's route holds its place; `stale`, left by a
+    /// predecessor and not asked for yet; `leaving`.
     pub state: String,
-    /// How long it has been so, in seconds.
-    pub since: u64,
+    /// How long it has been wanted, in seconds; absent where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// What is wrong, in the kernel's own words where it has any; absent when all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -108,8 +115,10 @@ fn is_zero(number: &u32) -> bool {
 /// `POST /v1/kernel/audit`: the kernel's tables, read anew, beside what is wanted.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Audit {
-    /// Whether they are equal.
+    /// Whether they are equal, as far as they could be read.
     pub equal: bool,
+    /// Whether the kernel's tables could be read as a whole.
+    pub complete: bool,
     /// Routes that were compared.
     pub checked: usize,
     /// Where they are not.
@@ -121,17 +130,18 @@ pub struct Audit {
 /// A place where the kernel is not as it is wanted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Difference {
-    /// The prefix, or the address of a neighbour or forwarding entry.
+    /// The prefix.
     pub prefix: String,
-    /// The table; absent for neighbour and forwarding entries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<u32>,
+    /// The table.
+    pub table: u32,
+    /// `missing`, `differs`, or `extra`: there, with our mark, and not wanted.
+    pub what: String,
     /// What is wanted; absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wanted: Option<String>,
-    /// What is there; absent where nothing is.
+    /// Why it is not there, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub found: Option<String>,
+    pub error: Option<String>,
 }
 
 /// `GET /v1/conflicts`: a prefix that somebody else claims too.
@@ -161,7 +171,7 @@ pub struct NextHopLine {
     pub way: String,
 }
 
-/// The body of `POST /v1/blocks` and `POST /v1/blocks/remove`.
+/// The body of `POST /v1/blocks/add` and `POST /v1/blocks/remove`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockOrder {

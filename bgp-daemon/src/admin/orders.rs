@@ -1,6 +1,8 @@
 //! What may be ordered.
 
 use super::Api;
+use super::directives::Directive;
+use super::node_view::Reloaded;
 use super::problem::Failure;
 use super::view::{Done, Order};
 use axum::Json;
@@ -66,6 +68,12 @@ fn refresh(speaker: &mut Speaker, now: Instant, peer: &str) -> Result<String, Co
     }
     let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
     Ok(format!("{peer}: asked for {} again", names.join(", ")))
+}
+
+/// `POST /v1/reload`.
+pub(super) async fn reload(State(api): State<Api>) -> Result<Json<Reloaded>, Failure> {
+    let reloaded = api.superior.order(Directive::Reload).await;
+    reloaded.map(Json).map_err(Failure::refused)
 }
 
 /// `POST /v1/shutdown`.

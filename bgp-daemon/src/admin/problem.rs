@@ -37,6 +37,19 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, error, advice)
     }
 
+    /// An order was refused.
+    pub(super) fn refused(problem: Problem) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            problem,
+        }
+    }
+
+    pub(super) fn no_node() -> Self {
+        let error = "this daemon is a reflector: it owns no blocks and touches no kernel";
+        Self::not_found(error, "ask a bgp-node, with --socket")
+    }
+
     pub(super) fn engine_ended() -> Self {
         let advice = "the daemon is about to end; see its log";
         Self::new(

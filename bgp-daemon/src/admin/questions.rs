@@ -254,7 +254,7 @@ fn advertised_to(
     })
 }
 
-fn prefix(text: &str) -> Result<IpNet, Failure> {
+pub(super) fn prefix(text: &str) -> Result<IpNet, Failure> {
     match parse_prefix(text) {
         Ok(prefix) => Ok(prefix),
         Err(PrefixFault::NoLength(address)) => Ok(IpNet::from(address)),
@@ -262,6 +262,6 @@ fn prefix(text: &str) -> Result<IpNet, Failure> {
     }
 }
 
-fn page_size(asked: Option<usize>) -> usize {
+pub(super) fn page_size(asked: Option<usize>) -> usize {
     asked.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE)
 }

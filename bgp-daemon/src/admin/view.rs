@@ -170,6 +170,9 @@ pub struct Peer {
     /// How long they stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_for: Option<u64>,
+    /// Those of them whose routes are long-lived stale (RFC 9494).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub long_lived_stale: Vec<String>,
     /// What it waits for next, and how long still.
     pub waits_for: Option<Wait>,
 }
@@ -191,6 +194,8 @@ pub struct Negotiated {
     pub send_limit: usize,
     /// Families in which they send several paths for a prefix.
     pub add_path_receive: Vec<String>,
+    /// Families in which we send two paths for a prefix.
+    pub add_path_send: Vec<String>,
     /// Families whose next hop may be of another family.
     pub extended_next_hop: Vec<String>,
     /// Whether they answer ROUTE-REFRESH.

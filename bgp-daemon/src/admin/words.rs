@@ -9,6 +9,7 @@ pub(super) fn reason(reason: Reason) -> String {
     let words = match reason {
         Reason::NextHopUnreachable => "its next hop cannot be reached",
         Reason::LocallyOriginated => "the best one is our own",
+        Reason::LongLivedStale => "long-lived stale: its source has been away for long (RFC 9494)",
         Reason::LocalPref => "lower LOCAL_PREF",
         Reason::AsPathLength => "longer AS_PATH",
         Reason::Origin => "higher ORIGIN",
@@ -64,6 +65,9 @@ fn refusal(refusal: Refusal) -> String {
         }
         Refusal::NoAdvertise => "it carries the community no-advertise (RFC 1997)",
         Refusal::NoExport => "it carries the community no-export or no-export-subconfed (RFC 1997)",
+        Refusal::LongLivedStale => {
+            "it is long-lived stale, and the peer does not know what that means (RFC 9494)"
+        }
         Refusal::ExportPolicy => "refused by the export policy",
         Refusal::NoExportPolicy => "the peer is external and has no export policy (RFC 8212)",
         Refusal::NextHopFamily => {

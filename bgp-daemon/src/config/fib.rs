@@ -5,36 +5,12 @@ use super::section::{Places, Reader, Section};
 use bgp_blocks::{NodeSettings, OtherRoutes};
 use bgp_core::complaint::Complaint;
 use bgp_core::config::Router;
-use std::time::Duration;
+use bgp_fib::Settings;
 
-/// Route protocol number of our routes: in 200 to 250, which no known daemon uses.
-pub const DEFAULT_PROTOCOL: u8 = 201;
-/// The number of BIRD's routes, which Calico's Felix knows and cleans up.
+/// The route protocol number of BIRD's routes, which Calico's Felix knows and cleans up.
 const BIRD: u8 = 12;
-/// Metric of our routes: behind what a person writes without one (0), before what DHCP and router
-/// advertisements bring (100 to 1024).
-pub const DEFAULT_METRIC: u32 = 32;
-/// Pause between two readings of the kernel's tables, which find what a lost notification hid.
-pub const DEFAULT_RESYNC: Duration = Duration::from_secs(60);
 /// Equal ways to one prefix: as many as Calico's BIRD takes.
 pub const DEFAULT_MULTIPATH: u8 = 16;
-
-/// How routes stand in the kernel.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FibConfig {
-    /// Who made our routes (`rtm_protocol`): 5 to 255.
-    pub protocol: u8,
-    /// Their metric.
-    pub metric: u32,
-    /// Route protocol numbers of predecessors, whose routes of our metric we take over and, where
-    /// nobody asks for them, remove.
-    pub adopt: Vec<u8>,
-    /// Pause between two readings of the kernel's tables.
-    pub resync: Duration,
-    /// Whether routes lead to nexthop objects, so that a dead gateway moves all its routes at
-    /// once.
-    pub next_hop_objects: bool,
-}
 
 /// Reads the section into what it says, and into what it says about `settings` and `router`.
 pub(super) fn read(
@@ -42,14 +18,8 @@ pub(super) fn read(
     settings: &mut NodeSettings,
     router: &mut Router,
     reader: &mut Reader<'_>,
-) -> (FibConfig, Places) {
-    let mut fib = FibConfig {
-        protocol: DEFAULT_PROTOCOL,
-        metric: DEFAULT_METRIC,
-        adopt: Vec::new(),
-        resync: DEFAULT_RESYNC,
-        next_hop_objects: false,
-    };
+) -> (Settings, Places) {
+    let mut fib = Settings::default();
     router.install = true;
     router.track_next_hops = true;
     router.multipath = DEFAULT_MULTIPATH;
@@ -75,9 +45,10 @@ pub(super) fn read(
         u32::try_from(metric).unwrap_or(u32::MAX)
     });
     let table = section.take::<Number<1, 4_294_967_295>>("table", reader);
-    settings.table = table.map_or(settings.table, |Number(table)| {
+    fib.table = table.map_or(fib.table, |Number(table)| {
         u32::try_from(table).unwrap_or(u32::MAX)
     });
+    settings.table = fib.table;
     fib.resync = section.take("resync", reader).unwrap_or(fib.resync);
     let objects = section.take("next-hop-objects", reader);
     fib.next_hop_objects = objects.unwrap_or(fib.next_hop_objects);
@@ -97,17 +68,7 @@ fn protocol(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Option<u8
     u8::try_from(number.0).ok()
 }
 
-/// What no single value shows.
-fn check(fib: &FibConfig, section: &Section<'_, '_>, reader: &mut Reader<'_>) {
-    if let Some(at) = fib.adopt.iter().position(|one| *one == fib.protocol) {
-        let complaint = Complaint::new(
-            format!("{} is our own protocol number", fib.protocol),
-            "the numbers of others",
-            "remove it: what we left ourselves is always taken over",
-        );
-        let span = section.places().of_item("adopt", Some(at));
-        reader.error("fib adopt", span, complaint);
-    }
+fn check(fib: &Settings, section: &Section<'_, '_>, reader: &mut Reader<'_>) {
     if fib.resync.is_zero() {
         let complaint = Complaint::new(
             "no pause at all",

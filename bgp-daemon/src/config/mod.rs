@@ -44,7 +44,7 @@ use bgp_core::config::{Config, DynamicGroup, Element, PeerSettings, Router};
 use bgp_core::policy::Policy;
 pub use diagnostic::{Diagnostic, Report, Severity, Span};
 pub use diff::{Change, Plan, Step};
-pub use fib::{DEFAULT_METRIC, DEFAULT_MULTIPATH, DEFAULT_PROTOCOL, DEFAULT_RESYNC, FibConfig};
+pub use fib::DEFAULT_MULTIPATH;
 use node::NodePlaces;
 use policy::Policies;
 use section::{Places, Reader, Section};
@@ -72,7 +72,7 @@ pub struct NodeConfig {
     /// What it is and owns.
     pub settings: NodeSettings,
     /// How its routes stand in the kernel.
-    pub fib: FibConfig,
+    pub fib: bgp_fib::Settings,
 }
 
 /// Everything that the file says.

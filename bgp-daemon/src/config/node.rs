@@ -7,11 +7,12 @@ use crate::host::{Host, everywhere};
 use bgp_blocks::{Element, End, NodeSettings, Pool};
 use bgp_core::complaint::Complaint;
 use bgp_core::config::{DEFAULT_PORT, Router};
-use bgp_core::family::Family;
+use bgp_core::family::{Family, FamilySet};
 use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::types::{Asn, RouterId};
 use bgp_fib::kernel::{LinkName, Mac};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// What the section, and those that belong to it, say.
 pub(super) struct RawNode {
@@ -96,6 +97,10 @@ fn read_section(
     let listen = listen(&mut section, &settings.addresses, reader);
     let set = |slot: &mut _, value: Option<_>| value.into_iter().for_each(|value| *slot = value);
     let mut router = Router::new(asn.unwrap_or_default(), settings.router_id);
+    // A node knows its own routes: its End-of-RIB never waits for what others tell. What it
+    // forwards with is in the kernel, and not known before that has been read.
+    router.restart_deferral = Duration::ZERO;
+    router.forwarding = FamilySet::EMPTY;
     set(&mut router.settle, section.take("settle", reader));
     set(
         &mut router.restart_time,

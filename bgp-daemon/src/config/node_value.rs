@@ -182,7 +182,7 @@ impl FromToml for Device {
 
 impl FromToml for Pattern {
     fn from_toml(value: &Value<'_>, _source: &str) -> Result<Self, Vec<Refusal>> {
-        const ALLOWED: &str = "a name of network devices; * stands for any characters";
+        const ALLOWED: &str = "a name of network devices; a * at its end stands for any characters";
         let name = text(value, ALLOWED, "cali*")?;
         name.parse().or_else(|error: bgp_blocks::PatternError| {
             refuse(value, error.to_string(), ALLOWED, "write it like \"cali*\"")

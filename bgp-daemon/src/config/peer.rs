@@ -8,6 +8,7 @@ use super::diagnostic::suggestion;
 use super::policy::Policies;
 use super::role::Role;
 use super::section::{Places, Reader, Section};
+use super::value::LongLived;
 use bgp_blocks::{NodeSettings, POOLS_POLICY};
 use bgp_core::complaint::Complaint;
 use bgp_core::config::{DEFAULT_ACCEPT_LIMIT, DEFAULT_PORT, DynamicGroup, Peer, PeerSettings};
@@ -32,11 +33,14 @@ pub(super) struct RawSettings {
     passive: Option<bool>,
     shutdown: Option<bool>,
     add_path_receive: Option<bool>,
+    add_path_send: Option<bool>,
     extended_messages: Option<bool>,
     next_hop_self: Option<bool>,
     import: Option<String>,
     export: Option<String>,
     keep_when_silent: Option<bool>,
+    long_lived_stale_time: Option<Duration>,
+    long_lived_restart_time: Option<Duration>,
     max_prefixes: Option<u32>,
 }
 
@@ -164,11 +168,18 @@ impl RawSettings {
             passive: section.take("passive", reader),
             shutdown: section.take("shutdown", reader),
             add_path_receive: section.take("add-path-receive", reader),
+            add_path_send: section.take("add-path-send", reader),
             extended_messages: section.take("extended-messages", reader),
             next_hop_self: section.take("next-hop-self", reader),
             import: section.take("import", reader),
             export: section.take("export", reader),
             keep_when_silent: section.take("keep-when-silent", reader),
+            long_lived_stale_time: section
+                .take("long-lived-stale-time", reader)
+                .map(|LongLived(span)| span),
+            long_lived_restart_time: section
+                .take("long-lived-restart-time", reader)
+                .map(|LongLived(span)| span),
             max_prefixes: section.take("max-prefixes", reader),
         }
     }
@@ -184,11 +195,16 @@ impl RawSettings {
             passive: self.passive.or(group.passive),
             shutdown: self.shutdown.or(group.shutdown),
             add_path_receive: self.add_path_receive.or(group.add_path_receive),
+            add_path_send: self.add_path_send.or(group.add_path_send),
             extended_messages: self.extended_messages.or(group.extended_messages),
             next_hop_self: self.next_hop_self.or(group.next_hop_self),
             import: self.import.or(group.import.clone()),
             export: self.export.or(group.export.clone()),
             keep_when_silent: self.keep_when_silent.or(group.keep_when_silent),
+            long_lived_stale_time: self.long_lived_stale_time.or(group.long_lived_stale_time),
+            long_lived_restart_time: self
+                .long_lived_restart_time
+                .or(group.long_lived_restart_time),
             max_prefixes: self.max_prefixes.or(group.max_prefixes),
         }
     }
@@ -225,6 +241,18 @@ impl Own<'_> {
         match self {
             Self::Reflector => None,
             Self::Node(node) => node.address(family_of(&IpNet::from(peer))),
+        }
+    }
+
+    /// What a node's reflectors told outlives them, in the engine as in the kernel; what another
+    /// node told does not.
+    fn long_lived_stale_time(self, role: Option<Role>, default: Duration) -> Duration {
+        match self {
+            Self::Node(node) if role.is_some_and(Role::is_beside_the_traffic) => {
+                Duration::from_secs(node.stale_time.as_secs())
+            }
+            Self::Node(_) => Duration::ZERO,
+            Self::Reflector => default,
         }
     }
 
@@ -415,6 +443,7 @@ impl<'r, 's> Resolver<'r, 's> {
             passive: raw.passive.unwrap_or(default.passive),
             shutdown: raw.shutdown.unwrap_or(default.shutdown),
             add_path_receive: raw.add_path_receive.unwrap_or(default.add_path_receive),
+            add_path_send: raw.add_path_send.unwrap_or(default.add_path_send),
             extended_messages: raw.extended_messages.unwrap_or(default.extended_messages),
             next_hop_self: raw.next_hop_self.unwrap_or(default.next_hop_self),
             import,
@@ -422,6 +451,13 @@ impl<'r, 's> Resolver<'r, 's> {
             keep_when_silent: raw
                 .keep_when_silent
                 .unwrap_or(written.is_some_and(Role::is_beside_the_traffic)),
+            long_lived_stale_time: raw.long_lived_stale_time.unwrap_or_else(|| {
+                self.own
+                    .long_lived_stale_time(written, default.long_lived_stale_time)
+            }),
+            long_lived_restart_time: raw
+                .long_lived_restart_time
+                .unwrap_or(default.long_lived_restart_time),
             max_prefixes: raw.max_prefixes,
             ..default
         };

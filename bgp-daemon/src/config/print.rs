@@ -121,12 +121,23 @@ fn settings(f: &mut fmt::Formatter<'_>, settings: &PeerSettings, role: Role) -> 
     key(f, "passive", settings.passive)?;
     key(f, "shutdown", settings.shutdown)?;
     key(f, "add-path-receive", settings.add_path_receive)?;
+    key(f, "add-path-send", settings.add_path_send)?;
     key(f, "extended-messages", settings.extended_messages)?;
     key(f, "next-hop-self", settings.next_hop_self)?;
     let everything = settings.role.is_internal();
     policy_name(f, "import", settings.import.as_deref(), everything)?;
     policy_name(f, "export", settings.export.as_deref(), everything)?;
     key(f, "keep-when-silent", settings.keep_when_silent)?;
+    key(
+        f,
+        "long-lived-stale-time",
+        quoted(format_duration(settings.long_lived_stale_time)),
+    )?;
+    key(
+        f,
+        "long-lived-restart-time",
+        quoted(format_duration(settings.long_lived_restart_time)),
+    )?;
     match settings.max_prefixes {
         Some(limit) => key(f, "max-prefixes", limit),
         None => writeln!(f, "# max-prefixes: not set, no limit"),

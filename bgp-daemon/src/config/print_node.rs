@@ -3,7 +3,7 @@
 use super::node_value::format_mac;
 use super::print::{key, list, quoted};
 use super::value::format_duration;
-use super::{DaemonConfig, FibConfig, NodeConfig};
+use super::{DaemonConfig, NodeConfig};
 use bgp_blocks::{End, NodeSettings, Pool};
 use bgp_core::config::{PeerSettings, Router};
 use std::fmt;
@@ -68,7 +68,7 @@ fn end(f: &mut fmt::Formatter<'_>, end: &End) -> fmt::Result {
 
 fn fib(
     f: &mut fmt::Formatter<'_>,
-    fib: &FibConfig,
+    fib: &bgp_fib::Settings,
     settings: &NodeSettings,
     router: &Router,
 ) -> fmt::Result {
@@ -77,7 +77,7 @@ fn fib(
     key(f, "metric", fib.metric)?;
     let adopt: Vec<String> = fib.adopt.iter().map(u8::to_string).collect();
     key(f, "adopt", format_args!("[{}]", adopt.join(", ")))?;
-    key(f, "table", settings.table)?;
+    key(f, "table", fib.table)?;
     key(f, "resync", quoted(format_duration(fib.resync)))?;
     key(f, "next-hop-objects", fib.next_hop_objects)?;
     key(f, "multipath", router.multipath)?;

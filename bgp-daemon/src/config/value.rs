@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Span, suggestion};
 use bgp_core::complaint::Complaint;
-use bgp_core::config::MAX_TIMER;
+use bgp_core::config::{MAX_LONG_LIVED, MAX_TIMER};
 use bgp_core::family::{Family, FamilySet};
 use bgp_core::policy::{Action, PrefixRange, parse_prefix};
 use bgp_core::prefix::IpNet;
@@ -217,6 +217,24 @@ impl FromToml for Duration {
                 ALLOWED,
                 "write it like 90, \"90s\" or \"1500ms\"",
             ),
+        }
+    }
+}
+
+/// How long routes may be long-lived stale (RFC 9494): longer than any other time.
+pub(super) struct LongLived(pub(super) Duration);
+
+impl FromToml for LongLived {
+    fn from_toml(value: &Value<'_>, source: &str) -> Result<Self, Vec<Refusal>> {
+        match duration(value) {
+            Some(span) if (MAX_TIMER..=MAX_LONG_LIVED).contains(&span) => Ok(Self(span)),
+            Some(span) if span > MAX_LONG_LIVED => refuse(
+                value,
+                describe(value.get_ref()),
+                format!("at most {}", format_duration(MAX_LONG_LIVED)),
+                "choose a shorter time, \"24h\" for instance",
+            ),
+            Some(_) | None => Duration::from_toml(value, source).map(Self),
         }
     }
 }

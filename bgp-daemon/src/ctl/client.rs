@@ -27,11 +27,17 @@ pub enum ClientError {
     #[error(transparent)]
     Usage(#[from] clap::Error),
     /// Nobody answers at the admin socket.
-    #[error("cannot reach the daemon; is bgp-rr running? tried {}", Tried(.0))]
+    #[error("cannot reach the daemon; is it running? tried {}", Tried(.0))]
     Unreachable(Vec<(PathBuf, io::Error)>),
     /// The daemon refused.
     #[error("{}{}", .0.error, advice(.0))]
     Refused(Problem),
+    /// An audit found differences.
+    #[error("the kernel is not as wanted: {0} routes differ")]
+    Unequal(usize),
+    /// An audit could not read the kernel.
+    #[error("the kernel's tables could not be read as a whole; try again")]
+    Incomplete,
     /// The connection broke.
     #[error("the daemon did not answer: {0}")]
     Broken(#[from] hyper::Error),
@@ -91,9 +97,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects to the socket at `path`, or to the first of the usual places where one answers.
-    pub(super) async fn connect(path: Option<&Path>) -> Result<Self, ClientError> {
-        let candidates = path.map_or_else(|| places("bgp-rr"), |path| vec![path.to_owned()]);
+    /// Connects to the socket at `path`, or to the first of the usual places of these programs
+    /// where one answers.
+    pub(super) async fn connect(
+        path: Option<&Path>,
+        programs: &[&str],
+    ) -> Result<Self, ClientError> {
+        let usual = || programs.iter().flat_map(|program| places(program));
+        let candidates = path.map_or_else(|| usual().collect(), |path| vec![path.to_owned()]);
         let mut tried = Vec::new();
         for candidate in candidates {
             match connect_to(&candidate, path.is_some()).await {
@@ -207,12 +218,12 @@ mod tests {
     #[tokio::test]
     async fn a_missing_socket_is_named_with_advice() {
         let path = Path::new("/nonexistent/bgp.sock");
-        let Err(error) = Client::connect(Some(path)).await else {
+        let Err(error) = Client::connect(Some(path), &[]).await else {
             panic!("connected to nothing");
         };
         assert_eq!(
             error.to_string(),
-            "cannot reach the daemon; is bgp-rr running? tried /nonexistent/bgp.sock \
+            "cannot reach the daemon; is it running? tried /nonexistent/bgp.sock \
              (no such file); name another with --socket"
         );
     }

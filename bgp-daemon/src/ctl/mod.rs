@@ -11,12 +11,16 @@
 //! usage.
 
 mod client;
+mod node;
 mod show;
+mod show_node;
 
+use crate::admin::node_view::Reloaded;
 use crate::admin::view::{Done, Explanation, Order, Page, Peer, Status};
 use clap::{Args, Parser, Subcommand};
 use client::Client;
 pub use client::ClientError;
+use node::NodeCommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -27,11 +31,11 @@ use std::process::ExitCode;
 /// Prefixes and peers asked for at a time.
 const PAGE: usize = 500;
 
-/// Ask a running bgp-rr, and give it orders.
+/// Ask a running bgp-rr or bgp-node, and give it orders.
 #[derive(Debug, Parser)]
 #[command(name = "bgpctl", version, max_term_width = 100)]
 struct Arguments {
-    /// The admin socket [default: where bgp-rr puts it]
+    /// The admin socket [default: where bgp-rr and bgp-node put theirs]
     #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
     /// Print JSON instead of tables
@@ -64,6 +68,11 @@ enum Command {
     },
     #[command(flatten)]
     Order(OrderCommand),
+    /// Read the configuration file anew; what cannot be changed while the daemon runs is refused,
+    /// and then nothing is changed
+    Reload,
+    #[command(flatten)]
+    Node(NodeCommand),
 }
 
 /// What changes something.
@@ -159,7 +168,8 @@ pub fn answer(
 }
 
 async fn execute(arguments: &Arguments, out: &mut Output<'_>) -> Result<(), ClientError> {
-    let mut client = Client::connect(arguments.socket.as_deref()).await?;
+    let programs = arguments.command.programs();
+    let mut client = Client::connect(arguments.socket.as_deref(), programs).await?;
     match &arguments.command {
         Command::Status => {
             let status: Status = client.get("/v1/status", &[]).await?;
@@ -194,6 +204,27 @@ async fn execute(arguments: &Arguments, out: &mut Output<'_>) -> Result<(), Clie
             let (path, order) = order_of(command);
             let done: Done = client.post(&path, &order).await?;
             out.one(&done, show::done)
+        }
+        Command::Reload => {
+            let reloaded: Reloaded = client.post("/v1/reload", &Order::default()).await?;
+            out.one(&reloaded, show_node::reloaded)
+        }
+        Command::Node(command) => node::execute(command, &mut client, out).await,
+    }
+}
+
+impl Command {
+    /// The daemons that can answer it, in the order in which they are looked for.
+    fn programs(&self) -> &'static [&'static str] {
+        match self {
+            Self::Node(_) => &["bgp-node"],
+            Self::Status
+            | Self::Peers
+            | Self::Peer { .. }
+            | Self::Routes(_)
+            | Self::Route { .. }
+            | Self::Order(_)
+            | Self::Reload => &["bgp-rr", "bgp-node"],
         }
     }
 }
@@ -256,7 +287,7 @@ async fn pages<T: DeserializeOwned + Serialize>(
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
         let page: Page<T> = client.get(path, &query).await?;
         left = left.saturating_sub(page.items.len());
-        list.add(&page.items)?;
+        list.add(page.items)?;
         cursor = page.next;
         if cursor.is_none() {
             break;
@@ -291,6 +322,7 @@ impl Output<'_> {
             json: self.json,
             to: self.to,
             show,
+            only: None,
             count: 0,
         }
     }
@@ -308,13 +340,23 @@ struct List<'a, T> {
     to: &'a mut dyn Write,
     /// Makes text of a part; true for the first, which has the header.
     show: fn(&[T], bool) -> String,
+    /// Which items are printed; all of them where it is not set.
+    only: Option<fn(&T) -> bool>,
     count: usize,
 }
 
 impl<T: Serialize> List<'_, T> {
-    fn add(&mut self, items: &[T]) -> Result<(), ClientError> {
+    /// Prints only these from now on.
+    fn only(&mut self, which: fn(&T) -> bool) {
+        self.only = Some(which);
+    }
+
+    fn add(&mut self, mut items: Vec<T>) -> Result<(), ClientError> {
+        if let Some(only) = self.only {
+            items.retain(only);
+        }
         if self.json {
-            for item in items {
+            for item in &items {
                 let json = serde_json::to_string(item).map_err(ClientError::Answer)?;
                 let before = if self.count == 0 { "[" } else { "," };
                 self.write(&format!("{before}\n  {json}"))?;
@@ -323,7 +365,7 @@ impl<T: Serialize> List<'_, T> {
             return Ok(());
         }
         if !items.is_empty() {
-            self.write(&(self.show)(items, self.count == 0))?;
+            self.write(&(self.show)(&items, self.count == 0))?;
             self.count += items.len();
         }
         Ok(())

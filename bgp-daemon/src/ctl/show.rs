@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 const ROUTE_WIDTHS: [u16; 6] = [22, 18, 22, 6, 12, 8];
 const PEER_WIDTHS: [u16; 7] = [24, 10, 10, 11, 8, 8, 10];
 
-fn table<const N: usize>(header: Option<[&str; N]>) -> Table {
+pub(super) fn table<const N: usize>(header: Option<[&str; N]>) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -25,7 +25,7 @@ fn table<const N: usize>(header: Option<[&str; N]>) -> Table {
 }
 
 /// The text of a table whose columns are at least so wide.
-fn finish(mut table: Table, widths: &[u16]) -> String {
+pub(super) fn finish(mut table: Table, widths: &[u16]) -> String {
     let least = |width: &u16| ColumnConstraint::LowerBoundary(Width::Fixed(*width));
     // Constraints are for columns that are there, so the rows come first.
     table.set_constraints(widths.iter().map(least));
@@ -132,6 +132,10 @@ pub(super) fn peer(peer: &Peer) -> String {
             format!("{families}, for another {}", duration(left)),
         );
     }
+    if !peer.long_lived_stale.is_empty() {
+        let families = peer.long_lived_stale.join(", ");
+        add("long-lived stale", format!("{families} (RFC 9494)"));
+    }
     if let Some(wait) = &peer.waits_for {
         add(
             "waits for",
@@ -204,6 +208,7 @@ fn negotiated_lines(negotiated: &Negotiated, add: &mut impl FnMut(&str, String))
     add("graceful restart", restart);
     for (key, families) in [
         ("add-path from them", &negotiated.add_path_receive),
+        ("add-path to them", &negotiated.add_path_send),
         ("IPv6 next hops", &negotiated.extended_next_hop),
     ] {
         if !families.is_empty() {
@@ -402,7 +407,7 @@ pub(super) fn done(done: &Done) -> String {
 }
 
 /// A span in the two largest units that it has.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
@@ -536,6 +541,7 @@ not sent to tor-1: no export policy (RFC 8212)
             messages_sent: BTreeMap::new(),
             keeps: Vec::new(),
             keeps_for: None,
+            long_lived_stale: Vec::new(),
             waits_for: None,
         };
         let text = super::peer(&peer);

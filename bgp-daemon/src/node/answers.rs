@@ -1,7 +1,7 @@
 //! What an operator asks, answered with plain values.
 
 use super::{Conductor, Lost, MAX_AUDITS, words};
-use crate::admin::node::{Found, MAX_DIFFERENCES, Part, Reply, Request};
+use crate::admin::node::{Found, Part, Reply, Request};
 use crate::admin::node_view::{
     Audit, BlockLine, Conflict, Difference, KernelCounts, KernelRoute, NextHopLine, NodeSummary,
 };
@@ -72,6 +72,7 @@ impl Conductor {
                 stale: counts.stale + self.node.held(),
                 tunnel_ends: counts.tunnel_ends,
                 overruns: counts.overruns,
+                healed: counts.healed,
             },
             conflicts,
         })
@@ -184,17 +185,9 @@ impl Conductor {
         if self.audits.is_empty() {
             return Ok(());
         }
-        let last = |fib: &mut Fib, _: Instant| fib.last_audit().cloned();
-        let Some(audit) = self.kernel.ask(last).await? else {
+        let last = |fib: &mut Fib, _: Instant| audit_of(fib);
+        let Some(answer) = self.kernel.ask(last).await? else {
             return Ok(());
-        };
-        let named = audit.differences.iter().take(MAX_DIFFERENCES);
-        let differences: Vec<Difference> = named.map(difference).collect();
-        let answer = Audit {
-            equal: audit.differing == 0,
-            checked: audit.compared,
-            more: audit.differing - differences.len(),
-            differences,
         };
         for reply in self.audits.drain(..) {
             give(reply, answer.clone());
@@ -256,26 +249,45 @@ fn route_line(status: &RouteStatus, now: Instant) -> KernelRoute {
     KernelRoute {
         prefix: status.place.prefix.to_string(),
         table: status.place.table,
+        metric: status.metric,
         wanted: wanted.map(words::wanted),
         device: wanted.and_then(words::device),
         state: words::state(&status.state, wanted.is_some()).to_owned(),
-        since: status.since.map_or(0, |since| now.since(since).as_secs()),
+        since: status.since.map(|since| now.since(since).as_secs()),
         error: status.error.clone(),
         tries: status.tries,
     }
 }
 
-fn difference(difference: &bgp_fib::Difference) -> Difference {
+/// The last comparison with the kernel.
+fn audit_of(fib: &Fib) -> Option<Audit> {
+    let audit = fib.last_audit()?;
+    let named = audit.differences.iter();
+    let differences: Vec<Difference> = named.map(|one| difference(fib, one)).collect();
+    Some(Audit {
+        equal: audit.complete && audit.differing == 0,
+        complete: audit.complete,
+        checked: audit.compared,
+        more: audit.differing.saturating_sub(differences.len()),
+        differences,
+    })
+}
+
+fn difference(fib: &Fib, difference: &bgp_fib::Difference) -> Difference {
     use bgp_fib::Difference as Kind;
-    let (key, wanted, found) = match difference {
-        Kind::Missing(key) => (key, Some("a route"), None),
-        Kind::Differs(key) => (key, Some("a route"), Some("another one of ours")),
-        Kind::Extra(key) => (key, None, Some("a route of ours")),
+    let (key, what) = match difference {
+        Kind::Missing(key) => (key, "missing"),
+        Kind::Differs(key) => (key, "differs"),
+        Kind::Extra(key) => (key, "extra"),
     };
+    let (table, prefix) = (key.table, key.prefix);
+    let status = fib.status(Place { table, prefix });
+    let wanted = status.as_ref().and_then(|status| status.wanted.as_ref());
     Difference {
-        prefix: key.prefix.to_string(),
-        table: Some(key.table),
-        wanted: wanted.map(str::to_owned),
-        found: found.map(str::to_owned),
+        prefix: prefix.to_string(),
+        table,
+        what: what.to_owned(),
+        wanted: wanted.map(words::wanted),
+        error: status.and_then(|status| status.error),
     }
 }

@@ -14,6 +14,7 @@ use super::{Conductor, Lost};
 use crate::config::Change;
 use crate::run::change_peers;
 use bgp_core::complaint::Complaint;
+use bgp_core::config::Peer;
 use bgp_core::session::Stop;
 use bgp_core::speaker::Speaker;
 use bgp_core::time::Instant;
@@ -46,7 +47,7 @@ impl Conductor {
             remove_blocks,
             add_peers,
             remove_peers,
-            update_peers,
+            mut update_peers,
         } = change;
         let removed = remove_blocks.iter();
         let removed = removed.filter_map(|block| node.remove_block(now, *block).err());
@@ -57,10 +58,19 @@ impl Conductor {
         if !faults.is_empty() {
             return Ok(Err(faults));
         }
+        // A peer that was to leave and is wanted again is still there.
+        let is_back = |peer: &Peer| {
+            let leaving = self.leaving.as_ref();
+            leaving.is_some_and(|leaving| leaving.old.contains(&peer.name))
+        };
+        let (back, add_peers): (Vec<Peer>, Vec<Peer>) = add_peers.into_iter().partition(is_back);
+        let stays: Vec<String> = back.iter().map(|peer| peer.name.clone()).collect();
+        update_peers.extend(back);
         let names: Vec<String> = add_peers.iter().map(|peer| peer.name.clone()).collect();
         for peer in add_peers.iter().chain(&update_peers) {
             self.hearing
                 .expect(&peer.name, peer.settings.keep_when_silent);
+            node.set_name(peer.address, peer.name.clone());
         }
         let peers = Change {
             add_peers,
@@ -74,6 +84,14 @@ impl Conductor {
             return Ok(Err(complaints));
         }
         self.node = node;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.old.retain(|name| !stays.contains(name));
+            // Nor is somebody waited for who goes now.
+            leaving.new.retain(|name| !remove_peers.contains(name));
+            if leaving.old.is_empty() {
+                self.leaving = None;
+            }
+        }
         self.leave(names, remove_peers, now).await?;
         Ok(Ok(()))
     }

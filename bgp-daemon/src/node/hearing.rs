@@ -10,6 +10,7 @@
 //! - Those that say no End-of-RIB have been quiet for [`QUIET`].
 //! - Nobody who is configured is absent; or there has been no news for [`ABSENCE`]: one dead peer
 //!   cannot stretch it.
+//! - Or the stale time is over, whoever is there or not.
 //!
 //! Then the routes that are on their way here are taken first, so that nothing is removed that the
 //! last UPDATE has asked for.
@@ -68,8 +69,12 @@ pub(super) struct Hearing {
     reflectors: BTreeSet<String>,
     /// Those of them whose session is up.
     up: BTreeSet<String>,
+    /// The last of them has gone since.
+    headless: bool,
     /// Leftovers have been swept, and nothing has made that necessary again.
     complete: bool,
+    /// When they go at the latest, whoever is there.
+    latest: Instant,
     /// Something has happened since the last judgement.
     news: bool,
     /// Events were missed.
@@ -78,11 +83,14 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    pub(super) fn new(reflectors: BTreeSet<String>) -> Self {
+    /// Nobody is up yet. Leftovers go at `latest` in any case.
+    pub(super) fn new(reflectors: BTreeSet<String>, latest: Instant) -> Self {
         Self {
             reflectors,
             up: BTreeSet::new(),
+            headless: false,
             complete: false,
+            latest,
             news: true,
             must_ask_again: false,
             look_at: None,
@@ -118,28 +126,33 @@ impl Hearing {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.look_at
+        let latest = (!self.complete).then_some(self.latest);
+        [self.look_at, latest].into_iter().flatten().min()
     }
 
-    fn is_headless(&self) -> bool {
-        !self.reflectors.is_empty() && self.up.is_empty()
+    /// Whether the last reflector has just gone.
+    fn loses_its_head(&mut self) -> bool {
+        let had_one = !self.headless;
+        self.headless = self.up.is_empty() && !self.reflectors.is_empty();
+        self.headless && had_one
     }
 }
 
 impl Conductor {
     /// Takes in who came and went.
     pub(super) fn hear(&mut self, event: &Event) {
-        let now = self.clock.now();
-        let was_headless = self.hearing.is_headless();
         match event {
             Event::Established { peer, .. } if self.hearing.reflectors.contains(&*peer.name) => {
                 self.hearing.up.insert(peer.name.to_string());
+                self.hearing.headless = false;
             }
-            Event::Down { peer, .. } => {
-                self.hearing.up.remove(&*peer.name);
+            Event::Down { peer, .. } if self.hearing.up.remove(&*peer.name) => {
+                self.note_loss();
             }
             Event::Established { .. }
+            | Event::Down { .. }
             | Event::EndOfRib { .. }
+            | Event::LongLivedStale { .. }
             | Event::StateChanged { .. }
             | Event::Note { .. }
             | Event::AttributeFault { .. }
@@ -147,14 +160,18 @@ impl Conductor {
             | Event::Refused { .. } => {}
         }
         self.hearing.news = true;
-        if self.hearing.is_headless() && !was_headless {
+    }
+
+    fn note_loss(&mut self) {
+        if self.hearing.loses_its_head() {
             tracing::warn!(
                 "no reflector is left: what they told about other nodes stays in the kernel for \
                  at most {} s",
                 self.node.settings().stale_time.as_secs()
             );
-            self.node.handle_headless(now);
+            self.node.handle_headless(self.clock.now());
             self.hearing.complete = false;
+            self.hearing.latest = self.clock.now() + self.node.settings().stale_time;
         }
     }
 
@@ -170,26 +187,35 @@ impl Conductor {
         };
         self.hearing.up = self.engine.ask(is_up).await?;
         self.hearing.must_ask_again = false;
-        if self.hearing.is_headless() {
-            self.node.handle_headless(self.clock.now());
-            self.hearing.complete = false;
-        }
+        self.note_loss();
         Ok(())
     }
 
     /// Lets leftovers go when everything has been told.
     pub(super) async fn judge_hearing(&mut self) -> Result<(), Lost> {
         let now = self.clock.now();
-        let is_due = self.hearing.look_at.is_some_and(|at| at <= now);
+        let is_due = self.hearing.poll_timeout().is_some_and(|at| at <= now);
         let is_idle = self.hearing.complete && !self.hearing.must_ask_again;
-        if is_idle || !(self.hearing.news || is_due) {
+        if is_idle {
             self.hearing.look_at = None;
+            return Ok(());
+        }
+        if !self.hearing.news && !is_due {
             return Ok(());
         }
         if self.hearing.must_ask_again {
             self.hear_again().await?;
         }
         self.hearing.news = false;
+        if now >= self.hearing.latest {
+            tracing::warn!("nobody has told what is left of the network for too long: it goes");
+            self.hearing.look_at = self.sweep().await?;
+            return Ok(());
+        }
+        if self.hearing.headless {
+            self.hearing.look_at = None;
+            return Ok(());
+        }
         let heard = self.engine.ask(|speaker, _| speaker.heard()).await?;
         self.hearing.look_at = match verdict(&heard, now) {
             Verdict::Wait(until) => until,
@@ -204,6 +230,7 @@ impl Conductor {
     async fn sweep(&mut self) -> Result<Option<Instant>, Lost> {
         let is_told = self.engine.ask(|speaker, _| is_told(speaker)).await?;
         while let Some(batch) = self.routes.try_next() {
+            self.take_events();
             self.take_routes(batch).await?;
         }
         if !is_told || !self.unresolved.is_empty() {

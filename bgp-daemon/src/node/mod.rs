@@ -41,7 +41,7 @@ mod orders;
 mod start;
 mod words;
 
-pub use start::{Parts, Started, start};
+pub use start::{Conducting, Parts, Started, start};
 
 use crate::admin::node::{Reply, Request};
 use crate::admin::node_view;

@@ -97,6 +97,7 @@ pub async fn start(parts: Parts) -> Result<Started, String> {
         .map(|peer| peer.name.clone())
         .collect();
     let now = clock.now();
+    let stale_time = node.settings.stale_time;
     let mut node = Node::new(node.settings).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("\n")
@@ -119,7 +120,7 @@ pub async fn start(parts: Parts) -> Result<Started, String> {
         kernel_events,
         requests,
         facts: NodeFacts { asn },
-        hearing: Hearing::new(reflectors),
+        hearing: Hearing::new(reflectors, now + stale_time),
         leaving: None,
         next_hops: BTreeSet::new(),
         unresolved: BTreeSet::new(),

@@ -16,6 +16,7 @@
 //! - A file that cannot be read or makes no sense is never replaced. It keeps the daemon from
 //!   starting: to run without the blocks that it names would cut their workloads off.
 
+use bgp_blocks::NodeSettings;
 use bgp_core::prefix::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -95,17 +96,25 @@ impl BlockStore {
         Ok(Self { file, saved })
     }
 
-    /// The file.
-    pub(super) fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// The blocks of the node: those of its configuration, with what has been changed.
-    pub(super) fn blocks(&self, configured: &[IpNet]) -> Vec<IpNet> {
-        let configured = configured.iter().copied();
-        let kept = configured.filter(|block| !self.saved.removed.contains(block));
-        let all: BTreeSet<IpNet> = kept.chain(self.saved.added.iter().copied()).collect();
-        all.into_iter().collect()
+    /// Makes `settings`, as the configuration has them, those of the node: with what has been
+    /// changed since, as far as it fits. What does not is said, one line each, and stays in the
+    /// file.
+    pub(super) fn overlay(&self, settings: &mut NodeSettings) -> Vec<String> {
+        let removed = &self.saved.removed;
+        settings.blocks.retain(|block| !removed.contains(block));
+        let mut refused = Vec::new();
+        for block in &self.saved.added {
+            if settings.blocks.contains(block) {
+                continue;
+            }
+            settings.blocks.push(*block);
+            if let Some(fault) = settings.check().first() {
+                settings.blocks.pop();
+                let file = self.file.display();
+                refused.push(format!("{file}: {fault}: not used"));
+            }
+        }
+        refused
     }
 
     /// Whether `block` was added while the daemon ran.
@@ -214,8 +223,54 @@ fn write(file: &Path, saved: &Saved) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    use bgp_blocks::Pool;
+    use bgp_core::types::RouterId;
+
     fn net(text: &str) -> IpNet {
         text.parse().unwrap()
+    }
+
+    /// The blocks of a node with a pool of 10.0.0.0/16 that is configured with these.
+    fn blocks(store: &BlockStore, configured: &[IpNet]) -> Vec<IpNet> {
+        let mut settings = settings(configured);
+        assert_eq!(store.overlay(&mut settings), [""; 0]);
+        settings.blocks.sort();
+        settings.blocks
+    }
+
+    fn settings(configured: &[IpNet]) -> NodeSettings {
+        let id = RouterId([192, 0, 2, 1].into());
+        NodeSettings {
+            addresses: vec![net("192.0.2.1/24")],
+            pools: vec![Pool::new(net("10.0.0.0/16"))],
+            blocks: configured.to_vec(),
+            ..NodeSettings::new("a", id)
+        }
+    }
+
+    #[test]
+    fn a_block_that_no_longer_fits_is_reported_and_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (net("10.0.0.0/26"), net("10.0.0.64/26"));
+        let mut store = BlockStore::open(folder.path()).unwrap();
+        for block in [b, net("10.1.0.0/26"), net("10.0.1.0/24")] {
+            store.add(block, &[a]).unwrap();
+        }
+        let mut settings = settings(&[a]);
+        let refused = store.overlay(&mut settings);
+        assert_eq!(settings.blocks, [a, b]);
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(
+            refused
+                .iter()
+                .any(|line| line.contains("10.1.0.0/26 lies in no pool"))
+        );
+        // It is not forgotten: the pool may come back.
+        assert!(
+            BlockStore::open(folder.path())
+                .unwrap()
+                .is_added(net("10.1.0.0/26"))
+        );
     }
 
     #[test]
@@ -228,17 +283,17 @@ mod tests {
             net("10.0.0.128/26"),
         );
         let mut store = BlockStore::open(&state).unwrap();
-        assert_eq!(store.blocks(&[a, b]), [a, b]);
+        assert_eq!(blocks(&store, &[a, b]), [a, b]);
         store.add(c, &[a, b]).unwrap();
         store.remove(a, &[a, b]).unwrap();
         let mut store = BlockStore::open(&state).unwrap();
-        assert_eq!(store.blocks(&[a, b]), [b, c]);
+        assert_eq!(blocks(&store, &[a, b]), [b, c]);
         assert!(store.is_added(c) && store.is_removed(a));
         // Undone, nothing is left to remember.
         store.add(a, &[a, b]).unwrap();
         store.remove(c, &[a, b]).unwrap();
         let store = BlockStore::open(&state).unwrap();
-        assert_eq!(store.blocks(&[a, b]), [a, b]);
+        assert_eq!(blocks(&store, &[a, b]), [a, b]);
         assert!(!store.is_added(c) && !store.is_removed(a));
     }
 
@@ -251,14 +306,14 @@ mod tests {
         store.add(b, &[a]).unwrap();
         // The same configuration again changes nothing.
         store.reconcile(&[a], &[a]).unwrap();
-        assert_eq!(store.blocks(&[a]), [b]);
+        assert_eq!(blocks(&store, &[a]), [b]);
         // It left the file and came back: somebody wants it.
         store.reconcile(&[a], &[b]).unwrap();
         store.reconcile(&[b], &[a, b]).unwrap();
-        assert_eq!(store.blocks(&[a, b]), [a, b]);
+        assert_eq!(blocks(&store, &[a, b]), [a, b]);
         // `b` belongs to the configuration now, and goes with it.
         store.reconcile(&[a, b], &[a]).unwrap();
-        assert_eq!(store.blocks(&[a]), [a]);
+        assert_eq!(blocks(&store, &[a]), [a]);
     }
 
     #[test]
@@ -293,6 +348,6 @@ mod tests {
         let block = net("10.0.0.0/26");
         let error = store.add(block, &[]).unwrap_err().to_string();
         assert!(error.contains("--state"), "{error}");
-        assert_eq!(store.blocks(&[]), []);
+        assert_eq!(blocks(&store, &[]), []);
     }
 }

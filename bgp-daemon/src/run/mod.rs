@@ -1,17 +1,19 @@
 //! A daemon from its arguments to its end: the composition of everything else.
 //!
 //! ```text
-//! Options ─▶ configuration ─▶ listeners, admin socket ─▶ Speaker ─▶ bgp_io::spawn
+//! Options ─▶ configuration ─▶ listeners, admin socket ─▶ bgp_io::spawn, or node::start
 //!                                                                       │
 //!      signals, orders ─▶ watch ─▶ shutdown      events ─▶ log ◀────────┤
-//!                                                admin API ◀────────────┘
+//!                                                admin API ◀────────────┤
+//!      SIGHUP, orders ─▶ supervisor: reloads, blocks ───────────────────▶┘
 //! ```
 //!
 //! # How it ends
 //!
 //! SIGTERM and SIGINT close all sessions without a NOTIFICATION, so that peers with graceful
 //! restart keep our routes while we are away (RFC 4724 §4). Only `bgpctl shutdown --drain` tells
-//! the peers that we go. A second signal ends the process at once.
+//! the peers that we go. A second signal ends the process at once. On a node the conductor ends
+//! before the engine, and kernel routes stay; only a drained node takes its own out.
 //!
 //! # Invariants
 //!
@@ -24,30 +26,34 @@ mod events;
 mod listen;
 mod mark;
 mod supervisor;
+mod throttle;
+mod watch;
 
 pub(crate) use supervisor::change_peers;
 
+use crate::admin::directives::Superior;
+use crate::admin::node::NodeControl;
 use crate::admin::socket::{AdminSocket, SocketFile};
 use crate::admin::{self, Api, Facts};
-use crate::config::{DaemonConfig, Kind, Loaded, Report};
+use crate::config::{DaemonConfig, Kind, Loaded, NodeConfig, Report};
 use crate::host::{Host, everywhere};
 use crate::log;
-use bgp_core::config::DEFAULT_PORT;
-use bgp_core::session::Stop;
+use crate::node::{self, Conducting};
+use bgp_core::config::{Config, DEFAULT_PORT};
 use bgp_core::speaker::Speaker;
-use bgp_io::{Clock, Events, Handle};
+use bgp_io::{Clock, Events, Handle, Listener};
+use blocks::BlockStore;
 use mark::RestartMark;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use supervisor::{Supervisor, Target};
 use tokio::sync::{mpsc, oneshot};
+use watch::{Running, Signals};
 
-/// How often the restart mark is brought up to date.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long admin clients may take to read their last answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -56,12 +62,17 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The name of the program.
     pub program: &'static str,
+    /// What it is.
+    pub kind: Kind,
     /// The configuration file; without one the built-in default runs.
     pub config: Option<PathBuf>,
     /// Only print the effective configuration.
     pub check: bool,
     /// Where the admin socket goes; without it one of the usual places.
     pub admin_socket: Option<PathBuf>,
+    /// Where a node keeps what outlives it; without it [`blocks::DEFAULT_STATE`]. A reflector
+    /// keeps nothing.
+    pub state: Option<PathBuf>,
     /// What log lines look like.
     pub log_format: log::Format,
     /// Least level of log lines; without it `RUST_LOG` decides.
@@ -111,11 +122,15 @@ fn check(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot write the configuration: {error}"))
 }
 
+/// The configuration of the file; `None` where none is named and there is a built-in one.
 fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
+    if options.config.is_none() && options.kind == Kind::Node {
+        return Err("which node is this? name its configuration with --config FILE".to_owned());
+    }
     let loaded = options
         .config
         .as_deref()
-        .map(|path| DaemonConfig::load(path, Kind::Reflector, host));
+        .map(|path| DaemonConfig::load(path, options.kind, host));
     loaded
         .transpose()
         .map_err(|error| format!("the configuration is refused\n\n{error}"))
@@ -124,7 +139,12 @@ fn load(options: &Options, host: &Host) -> Result<Option<Loaded>, String> {
 /// Everything that is ready before the runtime starts.
 struct Prepared {
     config: DaemonConfig,
-    listeners: Vec<bgp_io::Listener>,
+    /// What the supervisor starts with.
+    kind: Kind,
+    host: Host,
+    file: Option<PathBuf>,
+    store: Option<BlockStore>,
+    listeners: Vec<Listener>,
     socket: AdminSocket,
     mark: RestartMark,
     facts: Facts,
@@ -143,6 +163,14 @@ fn start(options: &Options) -> Result<(), String> {
             let listening = listen::choose()?;
             let config = DaemonConfig::built_in(&host, listening.addresses());
             (config, None, listening)
+        }
+    };
+    let store = match options.kind {
+        Kind::Reflector => None,
+        Kind::Node => {
+            let folder = options.state.as_deref();
+            let folder = folder.unwrap_or(Path::new(blocks::DEFAULT_STATE));
+            Some(BlockStore::open(folder).map_err(|error| error.to_string())?)
         }
     };
     let socket = AdminSocket::bind(options.program, options.admin_socket.as_deref())
@@ -169,6 +197,10 @@ fn start(options: &Options) -> Result<(), String> {
     let prepared = Prepared {
         mark: RestartMark::beside(socket.path()),
         config,
+        kind: options.kind,
+        host,
+        file: options.config.clone(),
+        store,
         listeners: listening.listeners,
         socket,
         facts,
@@ -251,142 +283,129 @@ fn first_line(
 async fn serve(prepared: Prepared) -> Result<(), String> {
     let Prepared {
         config,
+        kind,
+        host,
+        file,
+        store,
         listeners,
         socket,
         mut mark,
         facts,
     } = prepared;
-    let mut speaker_config = config.speaker;
-    let restart_time = speaker_config.router.restart_time;
-    speaker_config.router.restarting = mark.take(restart_time);
-    if speaker_config.router.restarting {
-        tracing::info!(
-            "peers may be keeping routes of a predecessor: End-of-RIB waits for theirs (RFC 4724)"
-        );
-    }
+    let mut speaker_config = config.speaker.clone();
+    take_mark(&mut mark, &mut speaker_config);
     listen::raise_descriptor_limit(&speaker_config);
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let (listener, file) = socket
+    let (listener, socket_file) = socket
         .listen()
         .map_err(|error| format!("cannot listen on the admin socket: {error}"))?;
-    let clock = Clock::start();
-    let seed = RandomState::new().hash_one(std::process::id());
-    let speaker = Speaker::new(speaker_config, clock.now(), seed);
-    let speaker = speaker.map_err(|error| error.to_string())?;
-    let started = bgp_io::spawn(speaker, clock, listeners);
-    let (handle, events) = started.map_err(|error| format!("cannot start the engine: {error}"))?;
+    let running = config.clone();
+    let Engine {
+        handle,
+        events,
+        target,
+        node,
+    } = start_engine(speaker_config, config.node.zip(store), listeners).await?;
     let (stop, stopped) = mpsc::channel(1);
+    let (superior, orders) = Superior::new();
+    let supervisor = Supervisor {
+        kind,
+        host,
+        file,
+        running,
+        target,
+    };
+    tokio::spawn(supervisor.run(orders));
     let api = Api {
         engine: handle.asker(),
         stats: handle.watch_stats(),
         facts: Arc::new(facts),
         stop,
+        superior: superior.clone(),
+        node: node.as_ref().map(|(control, _)| control.clone()),
     };
     let (end, ended) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(listener, api, async move {
         let _ = ended.await;
     }));
-    let outcome = watch(handle, events, signals, stopped, &mut mark).await;
+    let running = Running {
+        engine: handle,
+        events,
+        node,
+        signals,
+        stopped,
+        superior,
+        mark,
+    };
+    let outcome = running.watch().await;
     let _ = end.send(());
     let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
-    remove(file);
+    remove(socket_file);
     outcome
+}
+
+/// Whether peers may be keeping routes of a predecessor.
+fn take_mark(mark: &mut RestartMark, config: &mut Config) {
+    let router = &mut config.router;
+    router.restarting = mark.take(router.restart_time);
+    if router.restarting {
+        let waits = if router.restart_deferral.is_zero() {
+            "they are told that we have restarted"
+        } else {
+            "End-of-RIB waits for theirs"
+        };
+        tracing::info!("peers may be keeping routes of a predecessor: {waits} (RFC 4724)");
+    }
+}
+
+/// The engine, and whom changes of the configuration are told.
+struct Engine {
+    handle: Handle,
+    events: Events,
+    target: Target,
+    node: Option<(NodeControl, Conducting)>,
+}
+
+async fn start_engine(
+    config: Config,
+    node: Option<(NodeConfig, BlockStore)>,
+    listeners: Vec<Listener>,
+) -> Result<Engine, String> {
+    let clock = Clock::start();
+    let seed = RandomState::new().hash_one(std::process::id());
+    let Some((mut node, store)) = node else {
+        let speaker = Speaker::new(config, clock.now(), seed);
+        let speaker = speaker.map_err(|error| error.to_string())?;
+        let started = bgp_io::spawn(speaker, clock, listeners);
+        let (handle, events) =
+            started.map_err(|error| format!("cannot start the engine: {error}"))?;
+        return Ok(Engine {
+            target: Target::Engine(handle.asker()),
+            handle,
+            events,
+            node: None,
+        });
+    };
+    for refused in store.overlay(&mut node.settings) {
+        tracing::error!("{refused}");
+    }
+    let parts = node::Parts {
+        speaker: config,
+        node,
+        clock,
+        seed,
+        listeners,
+    };
+    let started = node::start(parts).await?;
+    Ok(Engine {
+        handle: started.engine,
+        events: started.events,
+        target: Target::Node(started.control.clone(), store),
+        node: Some((started.control, started.conducting)),
+    })
 }
 
 /// Takes the admin socket away last, so that who asks meanwhile is answered.
 fn remove(file: SocketFile) {
     drop(file);
-}
-
-/// Stays until somebody wants an end, then ends all sessions in the way that was asked for.
-async fn watch(
-    handle: Handle,
-    events: Events,
-    mut signals: Signals,
-    mut stopped: mpsc::Receiver<Stop>,
-    mark: &mut RestartMark,
-) -> Result<(), String> {
-    let mut logged = tokio::spawn(events::log(events));
-    let Signals { end, hang_up } = &mut signals;
-    let mut keep = tokio::time::interval(MARK_INTERVAL);
-    let how = loop {
-        tokio::select! {
-            name = end.next() => {
-                tracing::info!("{name}: ending");
-                break Stop::Silent;
-            }
-            Some(how) = stopped.recv() => break how,
-            _ = hang_up.recv() => tracing::warn!(
-                "SIGHUP: this version does not reload its configuration; to apply a new one, test \
-                 it with --check and restart"
-            ),
-            _ = keep.tick() => {
-                mark_if_kept(&handle, mark).await;
-            }
-            _ = &mut logged => return Err("the engine ended by itself; see the log".to_owned()),
-        }
-    };
-    match how {
-        Stop::Silent => {
-            let kept_by = mark_if_kept(&handle, mark).await;
-            tracing::info!(kept_by, "closing all sessions without a word");
-        }
-        Stop::AdministrativeShutdown(_)
-        | Stop::AdministrativeReset(_)
-        | Stop::PeerDeconfigured
-        | Stop::OtherConfigurationChange => {
-            mark.clear();
-            tracing::info!("draining: all peers are told that we go");
-        }
-    }
-    tokio::select! {
-        () = handle.shutdown(how) => {
-            tracing::info!("ended");
-            Ok(())
-        }
-        name = signals.end.next() => Err(format!("{name} again: ended at once")),
-    }
-}
-
-/// Marks that peers would keep our routes if we were gone now, and says how many.
-async fn mark_if_kept(handle: &Handle, mark: &mut RestartMark) -> usize {
-    let kept_by = handle.ask(|speaker, _| speaker.kept_by()).await;
-    let kept_by = kept_by.unwrap_or_default();
-    if kept_by > 0 {
-        mark.set();
-    }
-    kept_by
-}
-
-/// The signals that we know.
-struct Signals {
-    end: EndSignals,
-    hang_up: Signal,
-}
-
-/// Those that ask for an end.
-struct EndSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            end: EndSignals {
-                terminate: signal(SignalKind::terminate())?,
-                interrupt: signal(SignalKind::interrupt())?,
-            },
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
-impl EndSignals {
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }

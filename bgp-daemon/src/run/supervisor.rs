@@ -12,7 +12,7 @@
 //!   configuration stays the one to compare with.
 //! - What is answered as done is done, and on the disk where it is to outlive the process.
 
-use super::blocks::BlockStore;
+use super::blocks::{BlockStore, StoreError};
 use crate::admin::directives::{Directive, Outcome};
 use crate::admin::node::{NodeControl, Request};
 use crate::admin::node_view::{ChangeLine, Reloaded};
@@ -84,11 +84,8 @@ impl Supervisor {
         }
         self.apply(change).await?;
         let mut warnings: Vec<String> = loaded.warnings.lines().collect();
-        if let Target::Node(_, store) = &mut self.target
-            && let Err(error) = store.reconcile(&old, &new)
-        {
-            warnings.push(error.to_string());
-        }
+        let kept = self.keep(move |store| store.reconcile(&old, &new)).await;
+        warnings.extend(kept.err().map(|problem| problem.error));
         self.running = loaded.config;
         let changes = steps.into_iter().map(|step| ChangeLine {
             what: step.what,
@@ -117,53 +114,70 @@ impl Supervisor {
     }
 
     async fn add_block(&mut self, block: IpNet) -> Outcome<String> {
-        let configured = blocks_of(&self.running);
-        let change = Change {
-            add_blocks: vec![block],
-            ..Change::default()
-        };
-        self.apply(change).await?;
-        let Target::Node(_, store) = &mut self.target else {
+        let Target::Node(..) = &self.target else {
             return Err(no_node());
         };
-        if let Err(error) = store.add(block, &configured) {
-            let undo = Change {
-                remove_blocks: vec![block],
-                ..Change::default()
-            };
-            self.apply(undo).await?;
-            return Err(refused(error.to_string(), NOT_DONE));
+        let configured = blocks_of(&self.running);
+        self.apply(adding(block)).await?;
+        let kept = self.keep(move |store| store.add(block, &configured)).await;
+        if let Err(problem) = kept {
+            self.apply(removing(block)).await?;
+            return Err(problem);
         }
         tracing::info!(%block, "added by an operator");
         Ok(format!("block {block} is ours, and stays so over restarts"))
     }
 
     async fn remove_block(&mut self, block: IpNet) -> Outcome<String> {
-        let configured = blocks_of(&self.running);
-        let change = Change {
-            remove_blocks: vec![block],
-            ..Change::default()
-        };
-        self.apply(change).await?;
-        let Target::Node(_, store) = &mut self.target else {
+        let Target::Node(_, store) = &self.target else {
             return Err(no_node());
         };
-        if let Err(error) = store.remove(block, &configured) {
-            let undo = Change {
-                add_blocks: vec![block],
-                ..Change::default()
-            };
-            self.apply(undo).await?;
-            return Err(refused(error.to_string(), NOT_DONE));
+        let is_added = store.is_added(block);
+        let configured = blocks_of(&self.running);
+        let is_configured = configured.contains(&block);
+        let applied = self.apply(removing(block)).await;
+        if applied.is_err() && is_added {
+            // It was added once and does not fit any more.
+            self.keep(move |store| store.remove(block, &configured))
+                .await?;
+            return Ok(format!("block {block} was not in use, and is forgotten"));
+        }
+        applied?;
+        let kept = self
+            .keep(move |store| store.remove(block, &configured))
+            .await;
+        if let Err(problem) = kept {
+            self.apply(adding(block)).await?;
+            return Err(problem);
         }
         tracing::info!(%block, "removed by an operator");
-        let still = if configured.contains(&block) {
+        let still = if is_configured {
             "; the configuration still names it, which does not count until it is taken out and \
              put in again"
         } else {
             ""
         };
         Ok(format!("block {block} is given up{still}"))
+    }
+
+    /// Changes what is remembered, where nothing else waits for the disk.
+    async fn keep(
+        &mut self,
+        change: impl FnOnce(&mut BlockStore) -> Result<(), StoreError> + Send + 'static,
+    ) -> Outcome<()> {
+        let Target::Node(_, store) = &mut self.target else {
+            return Ok(());
+        };
+        let mut changed = store.clone();
+        let written = tokio::task::spawn_blocking(move || change(&mut changed).map(|()| changed));
+        match written.await {
+            Ok(Ok(changed)) => {
+                *store = changed;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(refused(error.to_string(), NOT_DONE)),
+            Err(error) => Err(refused(error.to_string(), NOT_DONE)),
+        }
     }
 
     /// Does all of it, or nothing.
@@ -197,6 +211,20 @@ fn refused(error: impl Into<String>, advice: impl Into<String>) -> Problem {
     Problem {
         error: error.into(),
         advice: advice.into(),
+    }
+}
+
+fn adding(block: IpNet) -> Change {
+    Change {
+        add_blocks: vec![block],
+        ..Change::default()
+    }
+}
+
+fn removing(block: IpNet) -> Change {
+    Change {
+        remove_blocks: vec![block],
+        ..Change::default()
     }
 }
 
@@ -264,5 +292,193 @@ fn tell_reload(outcome: &Outcome<Reloaded>) {
             }
         }
         Err(problem) => tracing::error!("reload refused: {}; {}", problem.error, problem.advice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::directives::Superior;
+    use bgp_core::types::RouterId;
+    use std::fs;
+    use std::sync::{Arc, Mutex};
+    use tempfile::TempDir;
+
+    const FILE: &str = "[node]\nname = \"n\"\nas = 64512\naddress = \"10.0.1.11/24\"\n\n[[pool]]\n\
+                        prefix = \"10.244.0.0/16\"\n\n[[block]]\nprefix = \"10.244.0.0/26\"\n";
+
+    /// A supervisor over a conductor that remembers what it was told, and refuses what lies in
+    /// 10.244.9.0/24.
+    struct Bench {
+        folder: TempDir,
+        superior: Superior,
+        told: Arc<Mutex<Vec<Change>>>,
+    }
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    impl Bench {
+        async fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("node.toml"), FILE).unwrap();
+            Self::start_in(folder).await
+        }
+
+        async fn start_in(folder: TempDir) -> Self {
+            let file = folder.path().join("node.toml");
+            let host = Host {
+                router_id: RouterId([192, 0, 2, 1].into()),
+                router_id_source: String::new(),
+                name: "n".to_owned(),
+            };
+            let running = DaemonConfig::load(&file, Kind::Node, &host).unwrap().config;
+            let (control, mut requests) = NodeControl::new();
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let heard = Arc::clone(&told);
+            tokio::spawn(async move {
+                while let Some(request) = requests.recv().await {
+                    let Request::Change(change, reply) = request else {
+                        panic!("asked something else");
+                    };
+                    let bad = net("10.244.9.0/24");
+                    let refused = change.add_blocks.iter().any(|block| bad.contains(block));
+                    let _ = reply.send(if refused {
+                        Err(vec![Complaint::new("a bad block", "good ones", "mend it")])
+                    } else {
+                        heard.lock().unwrap().push(*change);
+                        Ok(())
+                    });
+                }
+            });
+            let (superior, orders) = Superior::new();
+            let store = BlockStore::open(&folder.path().join("state")).unwrap();
+            let supervisor = Supervisor {
+                kind: Kind::Node,
+                host,
+                file: Some(file),
+                running,
+                target: Target::Node(control, store),
+            };
+            tokio::spawn(supervisor.run(orders));
+            Self {
+                folder,
+                superior,
+                told,
+            }
+        }
+
+        fn write(&self, text: &str) {
+            fs::write(self.folder.path().join("node.toml"), text).unwrap();
+        }
+
+        async fn reload(&self) -> Outcome<Reloaded> {
+            self.superior.order(Directive::Reload).await
+        }
+
+        async fn add(&self, block: &str) -> Outcome<String> {
+            let block = net(block);
+            self.superior
+                .order(|reply| Directive::AddBlock(block, reply))
+                .await
+        }
+
+        async fn remove(&self, block: &str) -> Outcome<String> {
+            let block = net(block);
+            self.superior
+                .order(|reply| Directive::RemoveBlock(block, reply))
+                .await
+        }
+
+        fn told(&self) -> Vec<Change> {
+            std::mem::take(&mut self.told.lock().unwrap())
+        }
+
+        /// The blocks that a successor would start with.
+        fn next(&self) -> Vec<IpNet> {
+            let file = self.folder.path().join("node.toml");
+            let host = Host::look();
+            let config = DaemonConfig::load(&file, Kind::Node, &host).unwrap().config;
+            let store = BlockStore::open(&self.folder.path().join("state")).unwrap();
+            let mut settings = config.node.unwrap().settings;
+            store.overlay(&mut settings);
+            settings.blocks.sort();
+            settings.blocks
+        }
+    }
+
+    fn added(change: &Change) -> Vec<String> {
+        change.add_blocks.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn blocks_that_are_ordered_outlive_the_process_and_are_told_once() {
+        let bench = Bench::start().await;
+        bench.add("10.244.1.0/26").await.unwrap();
+        bench.remove("10.244.0.0/26").await.unwrap();
+        assert_eq!(bench.next(), [net("10.244.1.0/26")]);
+        assert_eq!(bench.told().len(), 2);
+        // The file takes the first up: there is nothing to do for it.
+        bench.write(&format!("{FILE}[[block]]\nprefix = \"10.244.1.0/26\"\n"));
+        bench.reload().await.unwrap();
+        assert_eq!(bench.told(), []);
+        assert_eq!(bench.next(), [net("10.244.1.0/26")]);
+        // It drops the second, and says it anew: now it counts.
+        bench.write(&FILE.replace("10.244.0.0/26", "10.244.1.0/26"));
+        bench.reload().await.unwrap();
+        assert_eq!(bench.told(), []);
+        bench.write(FILE);
+        bench.reload().await.unwrap();
+        let told = bench.told();
+        assert_eq!(added(&told[0]), ["10.244.0.0/26"]);
+        assert_eq!(told[0].remove_blocks, [net("10.244.1.0/26")]);
+        assert_eq!(bench.next(), [net("10.244.0.0/26")]);
+    }
+
+    #[tokio::test]
+    async fn what_the_node_refuses_is_not_remembered() {
+        let bench = Bench::start().await;
+        let problem = bench.add("10.244.9.0/26").await.unwrap_err();
+        assert_eq!(problem.error, "a bad block; allowed: good ones");
+        assert_eq!(problem.advice, "mend it");
+        bench.write(&format!("{FILE}[[block]]\nprefix = \"10.244.9.0/26\"\n"));
+        assert!(bench.reload().await.is_err());
+        bench.write(FILE);
+        assert_eq!(bench.reload().await.unwrap().changes, []);
+        assert_eq!(bench.next(), [net("10.244.0.0/26")]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_is_taken_back() {
+        let bench = Bench::start().await;
+        // A file where the folder of the state should be.
+        fs::write(bench.folder.path().join("state"), "").unwrap();
+        let problem = bench.add("10.244.1.0/26").await.unwrap_err();
+        assert!(problem.error.contains("cannot write"), "{problem:?}");
+        let told = bench.told();
+        assert_eq!(added(&told[0]), ["10.244.1.0/26"]);
+        assert_eq!(told[1].remove_blocks, [net("10.244.1.0/26")]);
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_named_with_its_line_and_the_old_one_stays() {
+        let bench = Bench::start().await;
+        for (text, place) in [
+            (FILE.replace("64512", "none"), "node.toml:3:6"),
+            (FILE.replace("64512", "64513"), "node.toml:3:6"),
+            (String::new(), "no [node]"),
+        ] {
+            bench.write(&text);
+            let problem = bench.reload().await.unwrap_err();
+            assert!(problem.error.contains(place), "{problem:?}");
+            assert!(
+                problem.advice.contains("nothing was changed"),
+                "{problem:?}"
+            );
+        }
+        assert_eq!(bench.told(), []);
+        bench.write(FILE);
+        assert_eq!(bench.reload().await.unwrap().changes, []);
     }
 }

@@ -33,9 +33,11 @@
 //! # Echoes
 //!
 //! The kernel tells the monitor of our own changes too, with the port of our socket. The answers
-//! have told us already, so an echo is passed over, with one exception: while a notification of
-//! somebody else's change has been read and there is still more to read. Then an echo that follows
-//! says that our change came *after* theirs, and only the echo can say that.
+//! have told us already, so an echo is no news; but it says *when*. A change of somebody else that
+//! stands before the echo of ours for the same key is history: ours came after it. So notices are
+//! held until all that lies in the socket is read, and those that an echo has overtaken are
+//! dropped. Without that we would take an old deletion for a new one, or, by telling echoes as
+//! news, our own last but one change for somebody else's.
 //!
 //! # Bounds
 //!
@@ -53,7 +55,7 @@ pub use handle::{Asker, Events, Gone, Handle, MAX_EVENTS, MAX_ORDERS};
 pub use stats::Stats;
 
 use crate::Fib;
-use crate::netlink::{Commands, Dumper, Socket};
+use crate::netlink::{Commands, Dumper, MONITOR_BUFFER, Socket};
 use bgp_core::time::Instant;
 use std::io;
 use tokio::sync::{mpsc, watch};
@@ -77,9 +79,19 @@ impl Sockets {
     ///
     /// No descriptor is left, or the kernel does not speak netlink as Linux 4.20 does.
     pub fn open() -> io::Result<Self> {
+        Self::with_buffer(MONITOR_BUFFER)
+    }
+
+    /// Opens them; the monitor holds `buffer` octets of notifications until they are read. When
+    /// that is not enough, everything has to be read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sockets::open`].
+    pub fn with_buffer(buffer: u32) -> io::Result<Self> {
         Ok(Self {
             // First, so that it hears of everything that follows.
-            monitor: Socket::monitor()?,
+            monitor: Socket::monitor(buffer)?,
             commands: Commands::open()?,
             dumper: Dumper::open()?,
         })

@@ -150,9 +150,13 @@ impl Message<'_> {
         self.flags & NLM_F_DUMP_INTR != 0
     }
 
-    /// Whether it tells of a route.
-    pub fn is_about_route(&self) -> bool {
-        matches!(self.kind, RTM_NEWROUTE | RTM_DELROUTE)
+    /// Whether it tells of a route or a neighbour, which a request names by its key: where the
+    /// request was ours, its answer has told all.
+    pub fn is_about_key(&self) -> bool {
+        matches!(
+            self.kind,
+            RTM_NEWROUTE | RTM_DELROUTE | RTM_NEWNEIGH | RTM_DELNEIGH
+        )
     }
 }
 

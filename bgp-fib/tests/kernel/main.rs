@@ -5,7 +5,18 @@
 //! with `ip`, as an operator would. A test without the privileges for this is skipped and says
 //! so.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and print what they measured"
+)]
 
+mod campaign;
+mod example;
 mod facts;
+mod keeper;
+mod kinds;
+mod links;
+mod others;
+mod restart;
 mod stage;

@@ -8,10 +8,12 @@
 
 use bgp_core::prefix::IpNet;
 use bgp_fib::kernel::{
-    Answer, Dump, Hop, How, KernelError, LinkIndex, Notice, Request, Route, RouteKey, Target,
+    Answer, Dump, Hop, How, KernelError, Link, LinkIndex, Notice, Request, Route, RouteKey, Target,
     Ticket,
 };
-use bgp_fib::netlink::{Commands, Dumper, Inbox, Messages, Received, Socket, notice};
+use bgp_fib::netlink::{
+    Commands, Dumper, Inbox, MONITOR_BUFFER, Messages, Received, Socket, notice,
+};
 use bgp_lab::capability::{Need, need};
 use bgp_lab::netns::Namespace;
 use bgp_lab::process::ask;
@@ -81,7 +83,12 @@ impl Stage {
 
     /// Raw sockets in the host.
     pub(crate) fn wire(&self) -> Wire {
-        self.host.run(|| Ok(Wire::open())).unwrap().unwrap()
+        self.wire_with_buffer(MONITOR_BUFFER)
+    }
+
+    /// Raw sockets in the host, of which the monitor holds so many octets.
+    pub(crate) fn wire_with_buffer(&self, buffer: u32) -> Wire {
+        self.host.run(|| Ok(Wire::open(buffer))).unwrap().unwrap()
     }
 }
 
@@ -94,9 +101,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    fn open() -> io::Result<Self> {
+    fn open(buffer: u32) -> io::Result<Self> {
         Ok(Self {
-            monitor: Socket::monitor()?,
+            monitor: Socket::monitor(buffer)?,
             commands: Commands::open()?,
             dumper: Dumper::open()?,
             inbox: Inbox::new(32),
@@ -123,7 +130,8 @@ impl Wire {
     /// Why a request that must not go well did not.
     pub(crate) fn refused(&mut self, request: Request) -> (i32, String) {
         let shown = format!("{request:?}");
-        let error = self.tell(vec![request]).remove(0).expect_err(&shown);
+        let error = self.tell(vec![request]).remove(0).err();
+        let error = error.unwrap_or_else(|| panic!("not refused: {shown}"));
         (error.errno, error.text.to_string())
     }
 
@@ -144,10 +152,7 @@ impl Wire {
         let mut routes: Vec<Route> = self
             .dump(Dump::Routes)
             .into_iter()
-            .filter_map(|notice| match notice {
-                Notice::Route { route, .. } => Some(route),
-                _ => None,
-            })
+            .filter_map(route_of)
             .filter(|route| route.protocol == protocol)
             .collect();
         routes.sort_by_key(|route| route.key);
@@ -170,6 +175,22 @@ impl Wire {
             }
         }
     }
+}
+
+/// The route that is there.
+pub(crate) fn route_of(notice: Notice) -> Option<Route> {
+    let Notice::Route { route, .. } = notice else {
+        return None;
+    };
+    Some(route)
+}
+
+/// The link that is there.
+pub(crate) fn link_of(notice: &Notice) -> Option<&Link> {
+    let Notice::Link(link) = notice else {
+        return None;
+    };
+    Some(link)
 }
 
 /// A key of ours in the main table.

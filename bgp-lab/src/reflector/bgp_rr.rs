@@ -3,7 +3,7 @@
 //! The binaries are those of the same build as the running test, unless `BGP_RR_BIN` and
 //! `BGPCTL_BIN` name others.
 
-use super::{Peer, Range, Reflector, Setup, Terms};
+use super::{END_LIMIT, Peer, Range, Reflector, Setup, Terms};
 use crate::netns::Namespace;
 use crate::process::{Process, ask};
 use crate::{During, Error, Result, wait};
@@ -97,6 +97,13 @@ impl Reflector for BgpRr {
 
     fn kill(&mut self) {
         self.process = None;
+    }
+
+    fn terminate(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.terminate(END_LIMIT),
+            None => Ok(()),
+        }
     }
 
     fn check_alive(&mut self) -> Result<()> {

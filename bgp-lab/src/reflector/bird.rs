@@ -3,7 +3,7 @@
 //! It trusts next hops as a pure reflector does: what cannot be resolved is reflected all the
 //! same. Its listen backlog is 8, so that a storm of clients meets SYN retransmissions.
 
-use super::{Peer, Range, Reflector, Setup, Terms};
+use super::{END_LIMIT, Peer, Range, Reflector, Setup, Terms};
 use crate::daemons::channel;
 use crate::netns::Namespace;
 use crate::process::{Process, ask};
@@ -73,6 +73,13 @@ impl Reflector for BirdReflector {
 
     fn kill(&mut self) {
         self.process = None;
+    }
+
+    fn terminate(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.terminate(END_LIMIT),
+            None => Ok(()),
+        }
     }
 
     fn check_alive(&mut self) -> Result<()> {
@@ -152,7 +159,7 @@ fn write_terms(setup: &Setup, ipv4: bool, terms: &Terms, text: &mut String) -> s
     }
     writeln!(
         text,
-        "  local as {};\n  hold time {};\n  connect retry time 1; connect delay time 1; error wait time 1, 2;",
+        "  local as {};\n  hold time {};\n  graceful restart;\n  connect retry time 1; connect delay time 1; error wait time 1, 2;",
         setup.asn, setup.hold_time
     )?;
     let internal = match terms.role {

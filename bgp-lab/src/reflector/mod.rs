@@ -34,9 +34,13 @@ use std::env;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The environment variable that chooses the reflector: `bgp-rr` (the default) or `bird`.
 pub const REFLECTOR_VARIABLE: &str = "BGP_LAB_REFLECTOR";
+
+/// How long a reflector may take to end when it is asked to.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// A reflector that can be started, asked and ended.
 pub trait Reflector {
@@ -48,6 +52,12 @@ pub trait Reflector {
 
     /// Ends it as a crash would.
     fn kill(&mut self);
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    fn terminate(&mut self) -> Result<()>;
 
     /// Fails when it has ended by itself.
     ///

@@ -85,19 +85,6 @@ fn a_shutdown_without_drain_says_nothing_to_peers() {
     assert_eq!(client.wait_down(), DownReason::ConnectionClosed);
 }
 
-#[test]
-fn a_reload_is_not_pretended() {
-    let daemon = Daemon::start("", &[]);
-    daemon.signal(Signal::SIGHUP);
-    until("a line about it", || {
-        daemon
-            .stderr()
-            .contains("this version does not reload its configuration")
-            .then_some(())
-    });
-    assert!(daemon.ctl(&["status"]).is_ok());
-}
-
 /// What a restart is for: nobody loses a route.
 #[test]
 fn a_restart_takes_no_route_from_anybody() {

@@ -7,4 +7,5 @@
 mod ending;
 mod harness;
 mod questions;
+mod reload;
 mod starting;
