@@ -16,7 +16,7 @@
 //! | [`plan`] | names, addresses and prefixes, from numbers |
 //! | [`wiring`] | namespaces, devices, the routes of Calico's agent |
 //! | [`tunnel`], `tun` | IPIP in user space where the kernel has none |
-//! | [`kernel`] | what a kernel really has |
+//! | [`kernel`], [`watch`] | what a kernel really has, and what changes in it |
 //! | [`probe`] | pings: the matrix and the timed streams |
 //! | [`speaker`] | the nodes' speakers behind one trait |
 //! | [`router`] | the top-of-rack router |
@@ -42,6 +42,7 @@ pub mod speaker;
 pub mod state;
 mod tun;
 pub mod tunnel;
+pub mod watch;
 pub mod wiring;
 
 use crate::capability::{self, Need};
