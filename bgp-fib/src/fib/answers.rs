@@ -23,12 +23,19 @@ impl Fib {
         }
     }
 
+    /// From now on notices leave out what our own requests did, and what is older than that: an
+    /// edge that sees to it itself says so. Otherwise a change of another that comes before such
+    /// an echo is doubted, and settled by a look at the kernel.
+    pub fn expect_no_echoes(&mut self) {
+        self.echoes = false;
+    }
+
     fn obeyed(&mut self, sort: &Sort) {
         // What works again was paused for nothing more.
         self.flights.paused = None;
         match sort {
             Sort::Route(key, _) => {
-                self.routes.obeyed(key, true);
+                self.routes.obeyed(key, self.echoes);
                 self.settled(key);
             }
             Sort::Neighbour(key, _) => self.tunnels.obeyed(key),

@@ -139,6 +139,8 @@ pub struct Fib {
     tables: BTreeSet<u32>,
     /// Families whose leftovers may go.
     swept: FamilySet,
+    /// Whether notices tell of our own changes too.
+    echoes: bool,
     /// How many wanted hops name each device.
     devices: BTreeMap<LinkName, usize>,
     dirty: Dirty,
@@ -205,6 +207,7 @@ impl Fib {
             events: Events::default(),
             tables,
             swept: FamilySet::EMPTY,
+            echoes: true,
             devices: BTreeMap::new(),
             dirty: Dirty::default(),
             conflicts: BTreeMap::new(),

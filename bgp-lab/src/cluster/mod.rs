@@ -17,7 +17,7 @@
 //! | `way` | the shape that each kernel's route to a block must have |
 //! | [`wiring`] | namespaces, devices, the routes of Calico's agent |
 //! | [`tunnel`], `tun` | IPIP in user space where the kernel has none |
-//! | [`kernel`] | what a kernel really has |
+//! | [`kernel`], [`watch`] | what a kernel really has, and what changes in it |
 //! | [`probe`] | pings: the matrix and the timed streams |
 //! | [`speaker`] | the nodes' speakers behind one trait |
 //! | [`router`] | the top-of-rack router |
@@ -43,6 +43,7 @@ pub mod speaker;
 pub mod state;
 mod tun;
 pub mod tunnel;
+pub mod watch;
 mod way;
 pub mod wiring;
 
