@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Crates whose tests are pure: no socket, no root, no sleep.
-const PURE: [&str; 3] = ["bgp-core", "bgp-sim", "xtask"];
+const PURE: [&str; 4] = ["bgp-core", "bgp-blocks", "bgp-sim", "xtask"];
 
 /// Crates whose binaries a cluster needs.
 const CLUSTER: [&str; 4] = ["bgp-rr", "bgp-node", "bgp-daemon", "bgp-lab"];

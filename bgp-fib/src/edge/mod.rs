@@ -111,10 +111,12 @@ impl Sockets {
 ///
 /// Outside a tokio runtime, or in one without I/O or time.
 pub fn spawn(
-    fib: Fib,
+    mut fib: Fib,
     clock: impl Fn() -> Instant + Send + 'static,
     sockets: Sockets,
 ) -> io::Result<(Handle, Events)> {
+    // The monitor leaves them out, and what is older.
+    fib.expect_no_echoes();
     let (order, orders) = mpsc::channel(MAX_ORDERS);
     let (events, told) = mpsc::channel(MAX_EVENTS);
     let (stats, counted) = watch::channel(Stats::default());

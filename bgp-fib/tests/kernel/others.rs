@@ -36,6 +36,25 @@ fn a_route_deleted_by_another_comes_back() {
     keeper.check(&mut wire, count);
 }
 
+/// What we put ourselves a moment ago, and have not seen in any dump, heals by the notification
+/// alone.
+#[test]
+fn what_another_does_to_a_fresh_route_needs_no_second_look() {
+    let Some(stage) = Stage::new("others::a_fresh_route") else {
+        return;
+    };
+    let mut wire = stage.wire();
+    let mut keeper = Keeper::start(&stage, settings());
+    let count = fill(&keeper);
+    keeper.settle();
+    let looks = keeper.stats().dumps;
+    stage.host.ip("route del 16.0.1.0/26 metric 32").unwrap();
+    let place = place("16.0.1.0/26");
+    keeper.event("the healing", |event| *event == FibEvent::Healed { place });
+    assert_eq!(keeper.stats().dumps, looks);
+    keeper.check(&mut wire, count);
+}
+
 #[test]
 fn a_route_replaced_by_another_is_a_conflict_until_it_goes() {
     let Some(stage) = Stage::new("others::a_route_replaced") else {
