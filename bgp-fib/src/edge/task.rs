@@ -51,7 +51,7 @@ pub(super) struct Edge {
 
 impl Edge {
     pub(super) fn new(
-        mut fib: Fib,
+        fib: Fib,
         clock: Clock,
         sockets: Sockets,
         channels: Channels,
@@ -61,8 +61,6 @@ impl Edge {
             monitor,
             dumper,
         } = sockets;
-        // The monitor keeps them back, and what they have overtaken.
-        fib.expect_no_echoes();
         Ok(Self {
             fib,
             clock,

@@ -147,8 +147,6 @@ pub struct Fib {
     /// Conflicts that were told, with the other's protocol and since when.
     conflicts: BTreeMap<RouteKey, (Option<u8>, Instant)>,
     tally: Tally,
-    /// Notifications of our own changes are awaited.
-    echoes: bool,
     last_audit: Option<Audit>,
     /// So many routes of ours had drifted when a dump of this round found it.
     drifted: usize,
@@ -214,17 +212,9 @@ impl Fib {
             dirty: Dirty::default(),
             conflicts: BTreeMap::new(),
             tally: Tally::default(),
-            echoes: true,
             last_audit: None,
             drifted: 0,
         }
-    }
-
-    /// No notification of a change of ours will come, and what comes is later than every answer
-    /// given before: the edge sees to both. Otherwise a notification of another's change is in
-    /// doubt until that of ours has come.
-    pub fn expect_no_echoes(&mut self) {
-        self.echoes = false;
     }
 
     /// What it was made with.
