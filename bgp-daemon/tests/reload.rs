@@ -116,7 +116,10 @@ fn everything_else_needs_a_restart_and_says_where() {
             NODE.replace("64512", "64513"),
             "new.toml:4:6: node as: needs a restart: 64512 before, 64513 now",
         ),
-        (NODE.replace("/16", "/15"), "new.toml:8:10"),
+        (
+            NODE.replace("/16", "/15"),
+            "new.toml:7:1: pool 10.244.0.0/15: needs a restart: it is new",
+        ),
         (
             format!("{NODE}encapsulation = \"ipip\"\n"),
             "new.toml:9:17: pool 10.244.0.0/16 encapsulation",

@@ -259,6 +259,11 @@ impl Node {
         }
     }
 
+    /// The node, or reflector, at `address` is called `name` in notices from now on.
+    pub fn set_name(&mut self, address: IpAddr, name: String) {
+        self.settings.names.insert(address, name);
+    }
+
     /// A block is ours from now on.
     ///
     /// # Errors

@@ -442,7 +442,9 @@ impl<'r, 's> Resolver<'r, 's> {
             connect_retry: raw.connect_retry.unwrap_or(default.connect_retry),
             passive: raw.passive.unwrap_or(default.passive),
             shutdown: raw.shutdown.unwrap_or(default.shutdown),
-            add_path_receive: raw.add_path_receive.unwrap_or(default.add_path_receive),
+            add_path_receive: raw
+                .add_path_receive
+                .unwrap_or(written.is_some_and(Role::tells_of_second_owners)),
             add_path_send: raw.add_path_send.unwrap_or(default.add_path_send),
             extended_messages: raw.extended_messages.unwrap_or(default.extended_messages),
             next_hop_self: raw.next_hop_self.unwrap_or(default.next_hop_self),

@@ -57,6 +57,15 @@ impl Role {
         }
     }
 
+    /// Whether a peer of this role is the only one to tell us that a prefix has two owners, so that
+    /// we take both paths from it.
+    pub(super) fn tells_of_second_owners(self) -> bool {
+        match self {
+            Self::Reflector => true,
+            Self::Client | Self::NonClient | Self::Internal | Self::External | Self::Node => false,
+        }
+    }
+
     /// Why a router of this kind has no such peer, if it has none.
     pub(super) fn fault(self, kind: Kind) -> Option<Complaint> {
         match (self, kind) {

@@ -146,10 +146,10 @@ fn state(route: &KernelRoute) -> Cell {
 }
 
 fn note(route: &KernelRoute) -> String {
-    let error = route.error.clone().unwrap_or_default();
-    match route.tries {
-        0 | 1 => error,
-        tries => format!("{error}; {tries} times"),
+    match (&route.error, route.tries) {
+        (None, _) => String::new(),
+        (Some(error), 0 | 1) => error.clone(),
+        (Some(error), tries) => format!("{error}; {tries} times"),
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let text = kernel_routes(&routes, true);
         let last = text.lines().last().unwrap();
         assert!(
-            last.contains("refused    1m01s    via 10.0.2.21 dev tunl0 onlink"),
+            last.contains("refused    1m01s   via 10.0.2.21 dev tunl0 onlink"),
             "{text}"
         );
         assert!(

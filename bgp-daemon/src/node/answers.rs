@@ -130,6 +130,16 @@ impl Conductor {
             };
             (place, line)
         }));
+        all.extend(self.strangers.iter().map(|((place, protocol), since)| {
+            let line = Conflict {
+                prefix: place.prefix.to_string(),
+                kind: "foreign".to_owned(),
+                used: format!("a kernel route of protocol {protocol}"),
+                others: Vec::new(),
+                since: now.since(*since).as_secs(),
+            };
+            (*place, line)
+        }));
         all.sort_by_key(|(place, _)| *place);
         let mut wanted = all.into_iter().filter(|(place, _)| {
             part.within

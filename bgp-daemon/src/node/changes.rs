@@ -70,6 +70,7 @@ impl Conductor {
         for peer in add_peers.iter().chain(&update_peers) {
             self.hearing
                 .expect(&peer.name, peer.settings.keep_when_silent);
+            node.set_name(peer.address, peer.name.clone());
         }
         let peers = Change {
             add_peers,

@@ -20,6 +20,7 @@
 //! | `news.rs` | what the engine and the kernel tell |
 //! | `hearing.rs` | who has told all it knows: sweep, headless, make before break |
 //! | `changes.rs` | what an operator changes: blocks and peers |
+//! | `strangers.rs` | others' kernel routes inside our pools |
 //! | `answers.rs` | what an operator asks |
 //! | `words.rs` | log lines, and kernel routes in the words of `ip route` |
 //!
@@ -39,6 +40,7 @@ mod hearing;
 mod news;
 mod orders;
 mod start;
+mod strangers;
 mod words;
 
 pub use start::{Conducting, Parts, Started, start};
@@ -57,7 +59,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How often what has no event of its own is looked at: F bits, and peers that are to leave.
+/// How often what has no event of its own is looked at: F bits, peers that are to leave, and routes
+/// of others.
 const TICK: Duration = Duration::from_secs(1);
 /// Audits that wait for the kernel's tables to be read. A further one is not answered, and its
 /// client sees that.
@@ -84,6 +87,7 @@ pub(super) struct Conductor {
     /// What the engine was last told to say in its F bits.
     forwarding: FamilySet,
     audits: Vec<Reply<node_view::Audit>>,
+    strangers: strangers::Strangers,
     /// An operator has taken everything out of the kernel; nothing goes in again.
     flushed: bool,
 }
@@ -180,6 +184,7 @@ impl Conductor {
     /// What no event tells.
     async fn look_around(&mut self) -> Result<(), Lost> {
         self.tell_forwarding().await?;
+        self.look_for_strangers().await?;
         self.let_peers_leave().await
     }
 }

@@ -19,7 +19,7 @@ use bgp_core::speaker::Speaker;
 use bgp_core::time::Instant;
 use bgp_fib::{Fib, FibEvent, Settings, Sockets};
 use bgp_io::{Clock, Events, Handle, Listener};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -126,6 +126,7 @@ pub async fn start(parts: Parts) -> Result<Started, String> {
         unresolved: BTreeSet::new(),
         forwarding,
         audits: Vec::new(),
+        strangers: BTreeMap::new(),
         flushed: false,
     };
     let (end, ended) = oneshot::channel();

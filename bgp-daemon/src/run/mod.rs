@@ -1,7 +1,7 @@
 //! A daemon from its arguments to its end: the composition of everything else.
 //!
 //! ```text
-//! Options ─▶ configuration ─▶ listeners, admin socket ─▶ Speaker ─▶ bgp_io::spawn
+//! Options ─▶ configuration ─▶ listeners, admin socket ─▶ bgp_io::spawn, or node::start
 //!                                                                       │
 //!      signals, orders ─▶ watch ─▶ shutdown      events ─▶ log ◀────────┤
 //!                                                admin API ◀────────────┤
@@ -12,7 +12,8 @@
 //!
 //! SIGTERM and SIGINT close all sessions without a NOTIFICATION, so that peers with graceful
 //! restart keep our routes while we are away (RFC 4724 §4). Only `bgpctl shutdown --drain` tells
-//! the peers that we go. A second signal ends the process at once.
+//! the peers that we go. A second signal ends the process at once. On a node the conductor ends
+//! before the engine, and kernel routes stay; only a drained node takes its own out.
 //!
 //! # Invariants
 //!
@@ -25,6 +26,7 @@ mod events;
 mod listen;
 mod mark;
 mod supervisor;
+mod throttle;
 mod watch;
 
 pub(crate) use supervisor::change_peers;

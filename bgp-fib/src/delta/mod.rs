@@ -38,7 +38,8 @@
 //!   change took place. Until it has come, other notifications about the key are older than our
 //!   change and say nothing; after it, they are newer, even if our answer is still to come. Should
 //!   the echo never come (Linux says nothing about a replace that changes nothing), the key is
-//!   *doubtful* and its owner should ask for a dump.
+//!   *doubtful* and its owner should ask for a dump. Where notifications are sorted before they
+//!   come here, [`DeltaMap::obeyed`] is told that no echo will come.
 //!
 //! # Invariants
 //!

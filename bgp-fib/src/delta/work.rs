@@ -39,7 +39,7 @@ impl<K: Ord + Clone, V: Value, P> DeltaMap<K, V, P> {
     }
 
     /// The message for `key` was obeyed, or what it asked for was so already: then no `echo` is to
-    /// be expected.
+    /// be expected, nor where notifications leave out what we did.
     pub fn obeyed(&mut self, key: &K, echo: bool) {
         let Some((entry, sent)) = self.take_sent(key) else {
             return;

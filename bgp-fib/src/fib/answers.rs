@@ -23,26 +23,42 @@ impl Fib {
         }
     }
 
+    /// From now on notices leave out what our own requests did, and what is older than that: an
+    /// edge that sees to it itself says so. Otherwise a change of another that comes before such
+    /// an echo is doubted, and settled by a look at the kernel.
+    pub fn expect_no_echoes(&mut self) {
+        self.echoes = false;
+    }
+
     fn obeyed(&mut self, sort: &Sort) {
         // What works again was paused for nothing more.
         self.flights.paused = None;
         match sort {
             Sort::Route(key, _) => {
-                self.routes.obeyed(key, true);
+                self.routes.obeyed(key, self.echoes);
                 self.settled(key);
             }
             Sort::Neighbour(key, _) => self.tunnels.obeyed(key),
+            Sort::Object(id, _) => {
+                self.objects.obeyed(*id, true);
+                // Routes may wait for it.
+                self.dirty.network |= self.routes.parked_len() > 0;
+            }
         }
     }
 
     fn refused(&mut self, sort: &Sort, error: &KernelError) {
         let meaning = Meaning::of(error);
         let gone = meaning == Meaning::Absent
-            && matches!(sort, Sort::Route(_, None) | Sort::Neighbour(_, false));
+            && matches!(
+                sort,
+                Sort::Route(_, None) | Sort::Neighbour(_, false) | Sort::Object(_, false)
+            );
         if gone {
             match sort {
                 Sort::Route(key, _) => self.routes.obeyed(key, false),
                 Sort::Neighbour(key, _) => self.tunnels.obeyed(key),
+                Sort::Object(id, _) => self.objects.obeyed(*id, false),
             }
             return;
         }
@@ -59,6 +75,23 @@ impl Fib {
                     self.tell_refusal(sort, error);
                 }
             }
+            Sort::Object(..) if meaning == Meaning::Unsupported => self.give_up_objects(error),
+            Sort::Object(id, _) => {
+                let told = self.objects.refused(*id, error, self.now, &mut self.rng);
+                if told {
+                    self.tell_refusal(sort, error);
+                }
+            }
+        }
+    }
+
+    fn give_up_objects(&mut self, error: &KernelError) {
+        if self.objects.is_on() {
+            self.objects.give_up();
+            self.dirty.everything = true;
+            self.events.push(FibEvent::NoNextHopObjects {
+                error: error.clone(),
+            });
         }
     }
 
@@ -145,6 +178,7 @@ impl Fib {
         match sort {
             Sort::Route(key, _) => self.routes.forgotten(key),
             Sort::Neighbour(key, _) => self.tunnels.forgotten(key),
+            Sort::Object(id, _) => self.objects.forgotten(*id),
         }
         let (until, times) = self.flights.paused.unwrap_or((Instant::ZERO, 0));
         // The other refusals of the same batch are the same one.

@@ -5,7 +5,7 @@
 use bgp_core::family::Family;
 use bgp_lab::cluster::plan::Encapsulation;
 use bgp_lab::cluster::state::State;
-use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, chaos, folder, show, speaker};
+use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, chaos, folder, router, show, speaker};
 use bgp_lab::{Error, Result, check, reflector};
 use clap::{Parser, Subcommand};
 use nix::sched::{CloneFlags, unshare};
@@ -73,6 +73,13 @@ struct Up {
     /// Only these failures.
     #[arg(long, value_delimiter = ',', requires = "chaos")]
     only: Vec<String>,
+    /// Stretches the bounds of time: for a machine that does other things as well.
+    #[arg(long, default_value_t = 1, requires = "chaos", value_parser = clap::value_parser!(u32).range(1..=100))]
+    patience: u32,
+    /// Leaves logs and configurations behind, and says where. BGP_NODE_LOG_LEVEL=debug makes the
+    /// logs say more.
+    #[arg(long)]
+    keep: bool,
 }
 
 fn main() -> ExitCode {
@@ -192,6 +199,8 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
     } else {
         reflector::Make::BgpRr
     };
+    let silent_router = up.chaos && up.encapsulation != Encapsulation::None;
+    chaos::check_names(&up.only)?;
     let settings = Settings {
         nodes: up.nodes,
         encapsulation: up.encapsulation,
@@ -199,8 +208,9 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
         reflectors: (!up.mesh).then_some(reflectors),
         mesh: up.mesh,
         // In the failures nothing may find its way past a node that has lost its routes.
-        router: !up.chaos || up.encapsulation == Encapsulation::None,
-        families: if up.only_ipv4 {
+        router: (!silent_router).then(router::Make::available),
+        // No tunnel carries IPv6, and a router that knows no blocks does not either.
+        families: if up.only_ipv4 || silent_router {
             vec![Family::Ipv4Unicast]
         } else {
             Family::ALL.to_vec()
@@ -211,8 +221,16 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
         say("this machine has all that is needed");
         return Ok(ExitCode::SUCCESS);
     }
-    let dir = folder()?;
-    cleaner.add_path(dir.path());
+    let mut dir = folder()?;
+    if up.keep {
+        dir.disable_cleanup(true);
+        say(&format!(
+            "logs and configurations stay in {}",
+            dir.path().display()
+        ));
+    } else {
+        cleaner.add_path(dir.path());
+    }
     let mut cluster = Cluster::start(settings, dir, &mut say)?;
     if let Some(router) = &cluster.router {
         cleaner.add_processes(&router.process_ids());
@@ -231,7 +249,7 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
     println!("\n{}", show::routes(&cluster)?);
     let good = matrices(&cluster, &mut say)?;
     if up.chaos {
-        let (table, kept) = chaos::run(&mut cluster, &up.only, &mut say)?;
+        let (table, kept) = chaos::run(&mut cluster, &up.only, up.patience, &mut say)?;
         println!("\n{table}");
         return Ok(if good && kept {
             ExitCode::SUCCESS

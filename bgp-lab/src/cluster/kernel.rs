@@ -28,7 +28,7 @@ const BODY: usize = 12;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -42,7 +42,7 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTNH_F_LINKDOWN: u32 = 16;
 const RTNH_F_ONLINK: u32 = 4;
-const RT_TABLE_MAIN: u8 = 254;
+pub(super) const RT_TABLE_MAIN: u8 = 254;
 
 /// What becomes of packets.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -209,7 +209,7 @@ fn refused(payload: &[u8]) -> Error {
 }
 
 /// The messages of one reply: their types and what follows their headers.
-struct Messages<'a>(&'a [u8]);
+pub(super) struct Messages<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = (u16, &'a [u8]);
@@ -239,7 +239,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// Reads a `struct rtmsg` and its attributes; `None` for what is not in `table`.
-fn read_route(payload: &[u8], table: Option<u8>) -> Option<KernelRoute> {
+pub(super) fn read_route(payload: &[u8], table: Option<u8>) -> Option<KernelRoute> {
     let family = *payload.first()?;
     let bits = *payload.get(1)?;
     if table.is_some_and(|table| payload.get(4) != Some(&table)) {

@@ -26,6 +26,8 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_millis(200);
 /// Header, stream number, sequence number.
 const LENGTH: usize = 8 + 4 + 8;
+/// The stream number of a burst: that of no stream.
+const BURST: u32 = u32::MAX;
 /// Larger than any answer to ours.
 const MAX_PACKET: usize = 2048;
 
@@ -192,6 +194,23 @@ fn open(paths: &[(&Namespace, Path)]) -> Result<Vec<Pinger>> {
         .collect()
 }
 
+/// Sends `count` packets, `pause` apart, and says how many were answered within [`PATIENCE`].
+///
+/// # Errors
+/// When the socket cannot be opened.
+pub fn burst(from: &Namespace, path: &Path, count: u64, pause: Duration) -> Result<u64> {
+    let pinger = Pinger::open(from, path, BURST)?;
+    let mut answered = 0;
+    for sequence in 0..count {
+        pinger.send(sequence);
+        thread::sleep(pause);
+        pinger.receive(|_| answered += 1);
+    }
+    thread::sleep(PATIENCE);
+    pinger.receive(|_| answered += 1);
+    Ok(answered)
+}
+
 /// One packet of a stream.
 #[derive(Clone, Copy, Debug)]
 struct Shot {
@@ -204,6 +223,7 @@ pub struct Streams {
     paths: Vec<Path>,
     shots: Arc<Mutex<Vec<Vec<Shot>>>>,
     stop: Arc<AtomicBool>,
+    pause: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -216,7 +236,9 @@ impl Streams {
         let pingers = open(paths)?;
         let shots = Arc::new(Mutex::new(vec![Vec::new(); pingers.len()]));
         let stop = Arc::new(AtomicBool::new(false));
-        let (log, told) = (Arc::clone(&shots), Arc::clone(&stop));
+        let pause = Arc::new(AtomicBool::new(false));
+        let told = [&stop, &pause].map(Arc::clone);
+        let log = Arc::clone(&shots);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).during(|| "epoll".to_owned())?;
         for (number, pinger) in (0..).zip(&pingers) {
             epoll
@@ -231,8 +253,14 @@ impl Streams {
             paths: paths.iter().map(|(_, path)| path.clone()).collect(),
             shots,
             stop,
+            pause,
             thread: Some(thread),
         })
+    }
+
+    /// Stops sending, or goes on.
+    pub fn pause(&self, paused: bool) {
+        self.pause.store(paused, Ordering::Relaxed);
     }
 
     /// What happened to packets of the streams that `only` picks, sent from `from` to `until`. Ask
@@ -259,13 +287,22 @@ impl Drop for Streams {
 }
 
 /// The thread of all streams.
-fn run(pingers: &[Pinger], epoll: &Epoll, log: &Mutex<Vec<Vec<Shot>>>, stop: &AtomicBool) {
+fn run(
+    pingers: &[Pinger],
+    epoll: &Epoll,
+    log: &Mutex<Vec<Vec<Shot>>>,
+    [stop, pause]: &[Arc<AtomicBool>; 2],
+) {
     let mut next = Instant::now();
     let mut events = vec![EpollEvent::empty(); pingers.len().max(1)];
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
         if now >= next {
             next = (next + INTERVAL).max(now);
+            if pause.load(Ordering::Relaxed) {
+                thread::sleep(INTERVAL);
+                continue;
+            }
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             for (pinger, shots) in pingers.iter().zip(log.iter_mut()) {
                 let sequence = u64::try_from(shots.len()).unwrap_or(u64::MAX);

@@ -4,6 +4,7 @@ use super::{Finding, Scene};
 use crate::cluster::Way;
 use crate::cluster::kernel::{KernelRoute, Kind};
 use crate::cluster::plan::{NodeNumber, Site, pool};
+use crate::cluster::watch::{self, Watch};
 use crate::{Error, Result, check};
 use bgp_core::family::Family;
 use bgp_core::prefix::IpNet;
@@ -30,6 +31,17 @@ fn blocks(scene: &mut Scene<'_>) -> Result<Vec<KernelRoute>> {
     Ok(routes)
 }
 
+impl Scene<'_> {
+    /// Waits until the victim's kernel has all of `routes`, at most [`LIMIT`].
+    fn wait_healed(&mut self, routes: &[KernelRoute]) -> Result<()> {
+        self.timed(Instant::now(), LIMIT, |cluster| {
+            let there = cluster.node(VICTIM)?.routes(Family::Ipv4Unicast)?;
+            Ok(routes.iter().all(|route| there.contains(route)))
+        })?;
+        Ok(())
+    }
+}
+
 pub(super) fn deleted(scene: &mut Scene<'_>) -> Result<Finding> {
     let ours = blocks(scene)?;
     check(ours.len() >= 3, || format!("{ours:?}"))?;
@@ -46,13 +58,17 @@ pub(super) fn deleted(scene: &mut Scene<'_>) -> Result<Finding> {
         );
     }
     let mark = scene.mark()?;
-    let editor = scene.cluster.node(VICTIM)?.namespace.ready_ip()?;
+    let namespace = scene.cluster.node(VICTIM)?.namespace.clone();
+    let editor = namespace.ready_ip()?;
+    let watch = Watch::start(&namespace)?;
     editor.run(&lines)?;
-    let deleted = Instant::now();
-    let took = scene.timed(deleted, LIMIT, |cluster| {
-        let routes = cluster.node(VICTIM)?.routes(Family::Ipv4Unicast)?;
-        Ok(ours.iter().all(|route| routes.contains(route)))
-    })?;
+    scene.wait_healed(&ours)?;
+    let news = watch.finish()?;
+    let times: Option<Vec<Duration>> = ours
+        .iter()
+        .map(|route| watch::away(&news, route, route))
+        .collect();
+    let took = times.and_then(|times| times.into_iter().max());
     Ok(Finding::since(scene, &mark)?.within("healed", took, BOUND))
 }
 
@@ -105,15 +121,18 @@ pub(super) fn foreign_key(scene: &mut Scene<'_>) -> Result<Finding> {
         .node(VICTIM)?
         .speaker
         .words_about(&block.to_string());
+    let routes = scene.cluster.node(VICTIM)?.routes(Family::Ipv4Unicast)?;
+    let foreign = routes.iter().find(|route| {
+        route.prefix == block && route.gateway == Some(gateway) && route.metric == metric
+    });
+    let watch = Watch::start(&namespace)?;
     // Gone already where the speaker has replaced it, which is told below.
     let _ = namespace.ip(&format!(
         "route del {block} via {gateway} proto static metric {metric}"
     ));
-    let deleted = Instant::now();
-    let took = scene.timed(deleted, LIMIT, |cluster| {
-        let routes = cluster.node(VICTIM)?.routes(Family::Ipv4Unicast)?;
-        Ok(routes.contains(&ours))
-    })?;
+    scene.wait_healed(std::slice::from_ref(&ours))?;
+    let news = watch.finish()?;
+    let took = foreign.and_then(|foreign| watch::away(&news, foreign, &ours));
     Ok(Finding::since(scene, &mark)?
         .measured(first(&said))
         .demand(kept, || format!("it was overwritten: {way:?}"))

@@ -1,10 +1,12 @@
 //! Nodes that die, carriers that go, racks that are apart, and addresses that nobody has.
 
 use super::counters::Counters;
-use super::{Finding, Scene, touches};
+use super::speakers::End;
+use super::{Finding, Scene, Way, touches};
 use crate::cluster::plan::{HOLD_TIME, NodeNumber};
-use crate::cluster::probe::{PATIENCE, Streams};
-use crate::{Error, Result};
+use crate::cluster::probe::{self, PATIENCE};
+use crate::cluster::watch::{self, Watch};
+use crate::{Error, Result, wait};
 use bgp_core::family::Family;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,18 +19,39 @@ const CARRIER_AWAY: Duration = Duration::from_secs(2);
 const APART: Duration = Duration::from_secs(15);
 /// How long a dead node's block is waited for.
 const LIMIT: Duration = Duration::from_secs(45);
-/// How long packets go to an unused address: 300 of them.
-const UNUSED: Duration = Duration::from_secs(3);
+/// How many packets go to an unused address, and the pause between two of them.
+const UNUSED: u64 = 1_000;
+const UNUSED_PAUSE: Duration = Duration::from_millis(1);
+/// So many packets pass or ICMP messages are sent in that time for other reasons: sessions between
+/// the racks, a neighbour that is looked for.
+const UNRELATED: u64 = 200;
 
 pub(super) fn node_dies(scene: &mut Scene<'_>) -> Result<Finding> {
     let block = VICTIM.block(Family::Ipv4Unicast, 0);
     let mark = scene.mark()?;
+    let others = scene.cluster.nodes.iter();
+    let watches = others
+        .filter(|node| node.number != VICTIM)
+        .map(|node| Watch::start(&node.namespace))
+        .collect::<Result<Vec<Watch>>>()?;
     let cut = Instant::now();
     scene.cluster.fabric.plug(VICTIM.site(), false)?;
-    let took = scene.timed(cut, LIMIT, |cluster| {
-        cluster.everywhere(&block, VICTIM, false)
-    })?;
+    scene.end_speaker(VICTIM, End::Killed)?;
+    let gone = wait::until("the end of its block", LIMIT, || {
+        match scene.cluster.everywhere(&block, VICTIM, false) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("it is still in a kernel".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    });
+    let mut took = gone.ok().map(|()| Duration::ZERO);
+    for watch in watches {
+        let last = watch::gone(&watch.finish()?, &block);
+        let after = last.map(|last| last.saturating_duration_since(cut));
+        took = took.zip(after).map(|(longest, one)| longest.max(one));
+    }
     scene.cluster.fabric.plug(VICTIM.site(), true)?;
+    scene.cluster.node(VICTIM)?.speaker.start()?;
     // Its own packets are lost with it; nobody else may lose one.
     let bound = Duration::from_secs(HOLD_TIME.into()) + Duration::from_millis(500);
     Ok(Finding::of(scene, &mark, |path| !touches(path, VICTIM))?
@@ -45,6 +68,32 @@ pub(super) fn carrier(scene: &mut Scene<'_>) -> Result<Finding> {
     let finding = Finding::since(scene, &mark)?;
     let took = finding.last_loss(back);
     Ok(finding.within("works", Some(took), Duration::from_millis(300)))
+}
+
+pub(super) fn carrier_with_objects(scene: &mut Scene<'_>) -> Result<Finding> {
+    if !scene.restart_with_objects(true)? {
+        let mark = scene.mark()?;
+        let finding = Finding::since(scene, &mark)?;
+        return Ok(finding.measured("the speaker has no such setting".to_owned()));
+    }
+    let finding = carrier(scene)?;
+    scene.restart_with_objects(false)?;
+    Ok(finding)
+}
+
+impl Scene<'_> {
+    /// Restarts the victim with its routes through nexthop objects, or without; `false` when its
+    /// speaker cannot do that.
+    fn restart_with_objects(&mut self, objects: bool) -> Result<bool> {
+        let speaker = &mut self.cluster.node(VICTIM)?.speaker;
+        if !speaker.use_next_hop_objects(objects) {
+            return Ok(false);
+        }
+        speaker.terminate()?;
+        speaker.start()?;
+        self.settle()?;
+        Ok(true)
+    }
 }
 
 pub(super) fn partition(scene: &mut Scene<'_>) -> Result<Finding> {
@@ -76,32 +125,45 @@ pub(super) fn unused_address(scene: &mut Scene<'_>) -> Result<Finding> {
     let address = owner.unused(Family::Ipv4Unicast);
     let workload = scene.cluster.workloads.first();
     let from = workload.ok_or_else(|| Error::Check("there are no workloads".to_owned()))?;
-    let path = scene
+    let (namespace, path) = scene
         .cluster
         .path(from, address, "nobody", Family::Ipv4Unicast);
+    scene.streams.pause(true);
+    thread::sleep(PATIENCE);
     let before = Counters::read(scene.cluster)?;
-    let mark = scene.mark()?;
-    let stream = Streams::start(&[path])?;
-    thread::sleep(UNUSED + PATIENCE);
-    let figures = stream.figures(mark.at, mark.at + UNUSED, |_| true);
-    drop(stream);
+    let answered = probe::burst(namespace, &path, UNUSED, UNUSED_PAUSE)?;
     let after = Counters::read(scene.cluster)?;
-    let icmp = after.icmp.saturating_sub(before.icmp);
-    let answered = figures.sent.saturating_sub(figures.lost);
+    scene.streams.pause(false);
+    let mark = scene.mark()?;
+    let icmp = after.icmp_since(&before);
+    let expired = after.expired_since(&before);
+    let most = UNUSED + UNRELATED;
+    let mut faults = Vec::new();
+    let mut hops = 0;
+    for (place, passed) in after.forwarded_since(&before) {
+        let allowed = if place == owner.name() {
+            UNRELATED
+        } else {
+            most
+        };
+        if passed > allowed {
+            faults.push(format!("{place} passed on {passed} packets"));
+        }
+        hops += passed;
+    }
     let way = scene
         .cluster
         .way(owner, &owner.block(Family::Ipv4Unicast, 0))?;
-    let finding = Finding::since(scene, &mark)?.without_loss();
-    let expired = finding.expired;
-    Ok(finding
+    Ok(Finding::since(scene, &mark)?
+        .without_loss()
         .measured(format!(
-            "{} sent, {answered} answered, {icmp} ICMP",
-            figures.sent
+            "{UNUSED} sent, {answered} answered, passed on {hops} times in all, {icmp} ICMP"
         ))
         .demand(answered == 0, || format!("{answered} answered"))
         .demand(expired == 0, || format!("{expired} ran out of hops"))
-        .demand(icmp <= 10, || format!("{icmp} ICMP messages"))
-        .demand(way == Some(super::Way::Blackhole), || {
+        .demand(icmp <= UNRELATED, || format!("{icmp} ICMP messages"))
+        .demand(faults.is_empty(), || faults.join(", "))
+        .demand(way == Some(Way::Blackhole), || {
             format!("at its owner: {way:?}")
         }))
 }

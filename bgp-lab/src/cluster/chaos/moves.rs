@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const FROM: NodeNumber = NodeNumber(5);
 /// Where they move: to the other rack.
 const TO: NodeNumber = NodeNumber(2);
+/// How long packets to workloads that move with their block may be lost.
+const GAP: Duration = Duration::from_millis(20);
 /// How long a workload is away before its block follows.
 const AHEAD: Duration = Duration::from_secs(2);
 /// How long both nodes lead to a workload that moves ahead of its block.
@@ -100,33 +102,11 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Hands the block over; both speakers are told at the same time.
+    /// Hands the block over: its new owner has it before its old one gives it up.
     fn move_block(&mut self, old: NodeNumber, new: NodeNumber) -> Result<()> {
-        let family = Family::Ipv4Unicast;
-        let block = FROM.block(family, 0);
-        let mut gives = None;
-        let mut takes = None;
-        for node in &mut self.cluster.nodes {
-            let mut blocks = node.speaker.terms().blocks.clone();
-            if node.number == old {
-                blocks.retain(|other| *other != block);
-                gives = Some((&mut node.speaker, blocks));
-            } else if node.number == new {
-                blocks.push(block);
-                takes = Some((&mut node.speaker, blocks));
-            }
-        }
-        let (Some(gives), Some(takes)) = (gives, takes) else {
-            return Err(Error::Check("there is no such pair of nodes".to_owned()));
-        };
-        thread::scope(|scope| {
-            let giving = scope.spawn(move || gives.0.set_blocks(&gives.1));
-            let taken = takes.0.set_blocks(&takes.1);
-            let given = giving
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            given.and(taken)
-        })
+        let block = FROM.block(Family::Ipv4Unicast, 0);
+        self.cluster.change_block(new, block, true)?;
+        self.cluster.change_block(old, block, false)
     }
 
     /// Brings block and workloads back where they belong, without haste.
@@ -148,10 +128,9 @@ pub(super) fn block(scene: &mut Scene<'_>) -> Result<Finding> {
     scene.cut_old_links(FROM)?;
     scene.move_back()?;
     let (gap, expired) = (finding.figures.longest_gap, finding.expired);
+    let bound = GAP * finding.patience;
     Ok(finding
-        .demand(gap <= Duration::from_millis(20), || {
-            format!("a gap of {}", super::seconds(gap))
-        })
+        .demand(gap <= bound, || format!("a gap of {}", super::seconds(gap)))
         .demand(expired == 0, || format!("{expired} ran out of hops")))
 }
 

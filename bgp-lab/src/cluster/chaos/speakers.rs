@@ -18,13 +18,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a speaker ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Killed,
     Stopped,
 }
 
 impl Scene<'_> {
-    fn end_speaker(&mut self, node: NodeNumber, end: End) -> Result<()> {
+    pub(super) fn end_speaker(&mut self, node: NodeNumber, end: End) -> Result<()> {
         let speaker = &mut self.cluster.node(node)?.speaker;
         match end {
             End::Killed => speaker.kill(),

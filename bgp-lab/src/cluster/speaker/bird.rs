@@ -131,6 +131,14 @@ impl NodeSpeaker for Bird {
         lines_about(&log.unwrap_or_default(), word)
     }
 
+    fn audit(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn use_next_hop_objects(&mut self, use_them: bool) -> bool {
+        !use_them
+    }
+
     fn explore(&self) -> Vec<String> {
         let socket = self.dir.join("bird.ctl");
         vec![format!("birdc -s {} show route", socket.display())]

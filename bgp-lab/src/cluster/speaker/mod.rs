@@ -116,6 +116,17 @@ pub trait NodeSpeaker: Send {
     /// about conflicts.
     fn words_about(&self, word: &str) -> Vec<String>;
 
+    /// What it finds wrong when it compares the kernel with what it wants; `None` when nothing is,
+    /// or when it has no such question.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn audit(&self) -> Result<Option<String>>;
+
+    /// Lets its routes go through nexthop objects from its next start on, or no longer; answers
+    /// whether it can do that.
+    fn use_next_hop_objects(&mut self, use_them: bool) -> bool;
+
     /// Commands for a person who explores the node.
     fn explore(&self) -> Vec<String>;
 

@@ -22,6 +22,8 @@ use std::time::Duration;
 const START_LIMIT: Duration = Duration::from_secs(20);
 const CONFIGURATION: &str = "bgp-node.toml";
 const SOCKET: &str = "admin.sock";
+/// How much the speakers log: `debug` where somebody looks for a reason.
+const LOG_LEVEL_VARIABLE: &str = "BGP_NODE_LOG_LEVEL";
 
 /// `bgp-node` on a node.
 pub(super) struct Ours {
@@ -29,6 +31,7 @@ pub(super) struct Ours {
     namespace: Arc<Namespace>,
     dir: PathBuf,
     process: Option<Process>,
+    next_hop_objects: bool,
 }
 
 impl Ours {
@@ -38,6 +41,7 @@ impl Ours {
             namespace,
             dir,
             process: None,
+            next_hop_objects: false,
         }
     }
 
@@ -62,7 +66,11 @@ impl Ours {
     }
 
     fn write_configuration(&self) -> Result<()> {
-        let text = configuration(&self.terms).map_err(|error| Error::Check(error.to_string()))?;
+        let mut text =
+            configuration(&self.terms).map_err(|error| Error::Check(error.to_string()))?;
+        if self.next_hop_objects {
+            text.push_str("\n[fib]\nnext-hop-objects = true\n");
+        }
         write_file(&self.dir.join(CONFIGURATION), &text)
     }
 }
@@ -79,6 +87,9 @@ impl NodeSpeaker for Ours {
             .args(["--config", CONFIGURATION, "--state", "state"])
             .arg("--admin-socket")
             .arg(self.dir.join(SOCKET));
+        if let Some(level) = std::env::var_os(LOG_LEVEL_VARIABLE) {
+            command.arg("--log-level").arg(level);
+        }
         let mut process = Process::start(&self.namespace, "bgp-node", &self.dir, command)?;
         wait::until("bgp-node's admin socket", START_LIMIT, || {
             process.check_alive().map_err(|error| error.to_string())?;
@@ -138,6 +149,19 @@ impl NodeSpeaker for Ours {
         let rows: Vec<String> = conflicts.iter().map(Value::to_string).collect();
         words.extend(lines_about(&rows.join("\n"), word));
         words
+    }
+
+    fn audit(&self) -> Result<Option<String>> {
+        match self.ask(&["fib", "audit"]) {
+            Ok(_) => Ok(None),
+            Err(Error::Command { output, .. }) => Ok(Some(output)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn use_next_hop_objects(&mut self, use_them: bool) -> bool {
+        self.next_hop_objects = use_them;
+        true
     }
 
     fn explore(&self) -> Vec<String> {
@@ -218,13 +242,14 @@ fn write_peer(peer: &Peer, family: Family, text: &mut String) -> std::fmt::Resul
     }
 }
 
-/// IPIP carries IPv4 alone, and the VXLAN device is one of IPv4: IPv6 goes plainly.
+/// IPIP carries IPv4 alone: IPv6 goes plainly.
 fn encapsulation(encapsulation: Encapsulation, family: Family) -> &'static str {
-    match (family, encapsulation) {
-        (Family::Ipv6Unicast, _) | (_, Encapsulation::None) => "none",
-        (Family::Ipv4Unicast, Encapsulation::Ipip) => "ipip",
-        (Family::Ipv4Unicast, Encapsulation::CrossSubnet) => "ipip-cross-subnet",
-        (Family::Ipv4Unicast, Encapsulation::Vxlan) => "vxlan",
+    match (encapsulation, family) {
+        (Encapsulation::None, _)
+        | (Encapsulation::Ipip | Encapsulation::CrossSubnet, Family::Ipv6Unicast) => "none",
+        (Encapsulation::Ipip, Family::Ipv4Unicast) => "ipip",
+        (Encapsulation::CrossSubnet, Family::Ipv4Unicast) => "ipip-cross-subnet",
+        (Encapsulation::Vxlan, _) => "vxlan",
     }
 }
 
