@@ -42,8 +42,8 @@ pub(super) fn shape(settings: &NodeSettings, prefix: &IpNet, best: &BestRoute) -
     let mut shape = Shape::default();
     let mut hops = BTreeSet::new();
     let mut ends = BTreeSet::new();
-    for address in &best.next_hops {
-        match hop(settings, prefix, way, *address) {
+    for address in next_hops(way, best) {
+        match hop(settings, prefix, way, address) {
             Ok((hop, end)) => {
                 hops.insert(hop);
                 ends.extend(end);
@@ -68,6 +68,19 @@ impl NodeSettings {
             OtherRoutes::All => true,
         }
     }
+}
+
+/// The next hops that may be used together. A prefix of a pool belongs to one node: where two
+/// announce it, equal as they are, half of the packets would go to the wrong one. Routers outside
+/// the AS may well lead to the same node.
+fn next_hops(way: Way<'_>, best: &BestRoute) -> impl Iterator<Item = IpAddr> {
+    let only = match way {
+        Way::Through(_) if !best.origin.external => Some(best.origin.next_hop),
+        Way::Through(_) | Way::Plain => None,
+    };
+    let all = best.next_hops.iter().copied();
+    let fits = move |address: &IpAddr| only.is_none_or(|only| only == *address);
+    all.filter(fits)
 }
 
 fn hop(

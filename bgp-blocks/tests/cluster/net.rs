@@ -101,6 +101,7 @@ impl Net {
         for peer in peers.iter().filter(|peer| **peer != host) {
             let settings = PeerSettings {
                 passive: *peer > host,
+                keep_when_silent: *peer < 10,
                 ..PeerSettings::non_client(AS)
             };
             config = config.with_peer(Peer::new(format!("n{peer}"), address(*peer), settings));
@@ -320,6 +321,14 @@ impl Net {
             }
         }
         self.hosts.remove(&host);
+    }
+
+    /// Those reflectors that are there have told `host` all they know.
+    pub(crate) fn heard(&mut self, host: u8) {
+        let now = self.now;
+        let host = self.host(host);
+        host.speaker.forget_absent_reflectors(now);
+        host.node.as_mut().unwrap().handle_heard(now);
     }
 
     pub(crate) fn established(&self, host: u8) -> usize {

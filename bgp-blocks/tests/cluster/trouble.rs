@@ -90,13 +90,39 @@ fn without_reflectors_the_network_stays_as_it_was() {
     net.run(SECOND * 200);
     assert!(NODES.iter().all(|host| net.established(*host) == 1));
     for host in NODES {
-        let now = net.now;
-        net.node(host).handle_heard(now);
+        net.heard(host);
     }
     net.run(SECOND);
     for host in NODES {
         let kernel = net.kernel(host);
         assert_eq!(kernel.len(), NODES.len() - 1, "{kernel:?}");
         assert_eq!(net.node(host).held(), 0);
+    }
+}
+
+#[test]
+fn a_dead_reflector_does_not_keep_a_block_where_it_was() {
+    let mut net = Net::new();
+    net.start_reflector(1);
+    net.start_reflector(2);
+    for host in NODES {
+        let blocks: &[&str] = if host == 11 { &[BLOCK] } else { &[] };
+        net.start_node(host, &[1, 2], blocks);
+    }
+    net.run(SECOND * 3);
+    // The one with the lower address: what it told is taken where all else is equal.
+    net.kill(1);
+    net.run(SECOND * 3);
+    for host in NODES {
+        assert_eq!(net.trace(host, "10.244.5.65"), End::Dropped(11));
+        net.heard(host);
+    }
+    net.run(SECOND);
+    net.remove_block(11, BLOCK);
+    net.add_block(12, BLOCK);
+    net.run(SECOND * 3);
+    for host in NODES {
+        assert_eq!(net.trace(host, "10.244.5.65"), End::Dropped(12));
+        assert_eq!(net.node(host).conflicts().count(), 0);
     }
 }

@@ -41,6 +41,11 @@ fn several_next_hops_are_taken_together_near_and_far() {
     assert_eq!(world.route("10.2.9.0/26").as_deref(), Some(expected));
     world.best("10.4.9.0/26", through(&["10.0.1.12", "10.0.2.13"]));
     assert_eq!(world.ends.len(), 1);
+    // Two nodes that announce the same are two owners, not two ways to one.
+    let mut internal = through(&["10.0.1.12", "10.0.2.13"]);
+    internal.origin.external = false;
+    world.best("10.2.9.0/26", internal);
+    assert_eq!(world.route("10.2.9.0/26").as_deref(), Some("via 10.0.1.12"));
 }
 
 #[test]

@@ -266,12 +266,12 @@ pub(crate) fn external(next_hop: &str) -> BestRoute {
     BestRoute { origin, ..best }
 }
 
-/// The same path through several next hops.
+/// Equal paths of several external routers.
 pub(crate) fn through(next_hops: &[&str]) -> BestRoute {
     let hops: SmallVec<[IpAddr; 1]> = next_hops.iter().map(|hop| ip(hop)).collect();
     BestRoute {
         next_hops: hops,
-        ..from(next_hops[0])
+        ..external(next_hops[0])
     }
 }
 

@@ -137,6 +137,21 @@ impl Speaker {
         Ok(())
     }
 
+    /// Drops what is kept of reflectors that are away: peers with `keep_when_silent`. For when
+    /// others have told all they know: what only an absent one knows is old by then, and could
+    /// otherwise win over what is so.
+    pub fn forget_absent_reflectors(&mut self, now: Instant) {
+        self.now = now;
+        for id in self.peers.ids() {
+            let is_absent = self.peers.get(id).is_some_and(|entry| {
+                entry.settings.keep_when_silent && entry.session.established().is_none()
+            });
+            if is_absent {
+                self.give_up(id, FamilySet::ALL);
+            }
+        }
+    }
+
     /// Announces a route of our own. An earlier one to the same prefix is replaced.
     pub fn originate(
         &mut self,

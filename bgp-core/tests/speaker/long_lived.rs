@@ -63,6 +63,24 @@ fn what_a_lost_reflector_told_stays_for_the_long_lived_stale_time() {
     assert_eq!(kept(&net), (FamilySet::EMPTY, FamilySet::EMPTY));
 }
 
+#[test]
+fn what_an_absent_reflector_told_can_be_forgotten_and_nothing_else() {
+    let mut net = cluster(patient(|_| {}));
+    let forget = |net: &mut Net| {
+        let now = net.now;
+        let speaker = net.speakers.get_mut(&2).unwrap();
+        speaker.forget_absent_reflectors(now);
+        net.run(SECOND);
+    };
+    forget(&mut net);
+    assert_eq!(net.routes(2).len(), 2);
+    net.kill(1);
+    net.run(SECOND);
+    forget(&mut net);
+    assert_eq!(net.routes(2), ["10.244.2.0/26"]);
+    assert_eq!(kept(&net), (FamilySet::EMPTY, FamilySet::EMPTY));
+}
+
 /// The smaller of what the peer announced and what we are set to.
 #[test]
 fn the_peer_s_time_is_a_limit_too() {

@@ -12,6 +12,9 @@
 //!   cannot stretch it.
 //! - Or the stale time is over, whoever is there or not.
 //!
+//! The same is judged again when a reflector is lost while others are there: what only the lost one
+//! knows is old as soon as they have told all they know, and is forgotten.
+//!
 //! Then the routes that are on their way here are taken first, so that nothing is removed that the
 //! last UPDATE has asked for.
 //!
@@ -163,6 +166,8 @@ impl Conductor {
     }
 
     fn note_loss(&mut self) {
+        self.hearing.complete = false;
+        self.hearing.latest = self.clock.now() + self.node.settings().stale_time;
         if self.hearing.loses_its_head() {
             tracing::warn!(
                 "no reflector is left: what they told about other nodes stays in the kernel for \
@@ -170,8 +175,6 @@ impl Conductor {
                 self.node.settings().stale_time.as_secs()
             );
             self.node.handle_headless(self.clock.now());
-            self.hearing.complete = false;
-            self.hearing.latest = self.clock.now() + self.node.settings().stale_time;
         }
     }
 
@@ -236,6 +239,8 @@ impl Conductor {
         if !is_told || !self.unresolved.is_empty() {
             return Ok(Some(self.clock.now() + AGAIN));
         }
+        let forget = |speaker: &mut Speaker, now| speaker.forget_absent_reflectors(now);
+        self.engine.ask(forget).await?;
         let now = self.clock.now();
         self.node.handle_heard(now);
         self.carry_out().await?;
