@@ -103,12 +103,11 @@ fn count(dumper: &mut Dumper, protocol: u8, gateway: Ipv4Addr) -> Result<u32> {
             continue;
         }
         found += 1;
-        let right = match &route.target {
-            Target::Unicast(hops) => {
-                matches!(hops[..], [hop] if hop.gateway == Some(gateway.into()))
-            }
-            _ => false,
+        let hops: &[Hop] = match &route.target {
+            Target::Unicast(hops) | Target::Object(_, hops) => hops,
+            Target::Blackhole | Target::Unreachable | Target::Prohibit | Target::Other(_) => &[],
         };
+        let right = matches!(hops, [hop] if hop.gateway == Some(gateway.into()));
         if !right {
             return Err(Error::Check(format!("not through {gateway}: {route:?}")));
         }
@@ -131,9 +130,11 @@ fn device(dumper: &mut Dumper) -> Result<LinkIndex> {
             break dumped;
         }
     };
-    let found = dumped.entries.into_iter().find_map(|notice| match notice {
-        Notice::Link(link) if &*link.name == "up0" => Some(link.index),
-        _ => None,
+    let found = dumped.entries.into_iter().find_map(|notice| {
+        let Notice::Link(link) = notice else {
+            return None;
+        };
+        (&*link.name == "up0").then_some(link.index)
     });
     found.ok_or_else(|| Error::Check("no device up0".into()))
 }

@@ -3,7 +3,7 @@
 use bgp_core::types::RouterId;
 use bgp_fib::kernel::Mac;
 use sha2::{Digest, Sha256};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The BGP Identifier that Calico's setting `hash` gives to the node named `name`: the first four
 /// octets of SHA-256 of the name, the first of them made unicast by taking 32 away above 223.
@@ -35,6 +35,25 @@ pub fn tunnel_mac(address: IpAddr) -> Mac {
         IpAddr::V6(v6) => {
             let [a, b, c, d, e] = digest(&v6.octets());
             Mac([0x06, a, b, c, d, e])
+        }
+    }
+}
+
+/// The address on the VXLAN device by which the node at `host` is reached, so that every other node
+/// knows it without being told.
+///
+/// For IPv4 `host` itself. For IPv6 the kernel refuses a gateway that is on the network of another
+/// device ("Nexthop has invalid gateway or device mismatch"), which is where the nodes of our own
+/// subnet are; so it is the link-local address that the far device gives itself: the one that
+/// follows from its hardware address (RFC 4291, appendix A).
+pub fn tunnel_address(host: IpAddr) -> IpAddr {
+    match host {
+        IpAddr::V4(_) => host,
+        IpAddr::V6(_) => {
+            let Mac([a, b, c, d, e, f]) = tunnel_mac(host);
+            let half = [a ^ 0x02, b, c, 0xff, 0xfe, d, e, f];
+            let prefix = 0xfe80_u128 << 112;
+            Ipv6Addr::from(prefix | u128::from(u64::from_be_bytes(half))).into()
         }
     }
 }
@@ -73,5 +92,14 @@ mod tests {
         for mac in [four, one, two] {
             assert_eq!(mac.0[0] & 3, 2, "{mac:?}");
         }
+    }
+
+    #[test]
+    fn far_devices_are_reached_by_addresses_that_the_kernel_takes() {
+        let four: IpAddr = "10.0.1.11".parse().unwrap();
+        assert_eq!(tunnel_address(four), four);
+        // SHA-256 of sixteen zero octets begins with 374708fff7: 06:37:47:08:ff:f7.
+        let six = tunnel_address(Ipv6Addr::UNSPECIFIED.into());
+        assert_eq!(six.to_string(), "fe80::437:47ff:fe08:fff7");
     }
 }

@@ -40,7 +40,7 @@ pub use bgp_fib::pattern::{Pattern, PatternError};
 pub use fault::{
     BlockFault, Element, EndFault, Fault, NodeFault, PoolFault, ServiceFault, SettingsFault,
 };
-pub use identity::{router_id_of, tunnel_mac};
+pub use identity::{router_id_of, tunnel_address, tunnel_mac};
 pub use node::{
     BlockStatus, Claim, Conflict, LEAVE, LINGER, MAX_NOTICES, Node, NodeNotice, Order, Refusal,
 };

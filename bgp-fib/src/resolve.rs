@@ -143,7 +143,7 @@ fn through(address: IpAddr, metric: u32, hop: &Hop, link: &Link) -> Found {
 pub(crate) struct Tracker {
     tracked: BTreeMap<IpAddr, Tracked>,
     dirty: BTreeSet<IpAddr>,
-    /// Those whose hop is another since [`Tracker::refresh`] was asked last.
+    /// Those that are elsewhere since [`Tracker::refresh`] was asked last.
     moved: BTreeSet<IpAddr>,
     news: BTreeSet<IpAddr>,
 }
@@ -224,7 +224,7 @@ impl Tracker {
         !self.dirty.is_empty() || !self.moved.is_empty()
     }
 
-    /// Looks again at what may have changed; answers the addresses whose hop is another than when
+    /// Looks again at what may have changed; answers the addresses that are elsewhere than when
     /// this was asked last.
     pub(crate) fn refresh(&mut self, foreign: &Foreign, links: &Links) -> BTreeSet<IpAddr> {
         while let Some(address) = self.dirty.first().copied() {
@@ -246,7 +246,8 @@ impl Tracker {
         if before.as_ref() == Some(&found) {
             return;
         }
-        if before.is_some_and(|before| before.hop != found.hop) && tracked.uses > 0 {
+        // The carrier counts too: nexthop objects need one.
+        if before.is_some() && tracked.uses > 0 {
             self.moved.insert(address);
         }
         if tracked.watched {

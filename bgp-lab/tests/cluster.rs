@@ -5,7 +5,7 @@ use bgp_core::family::Family;
 use bgp_lab::cluster::plan::Encapsulation;
 use bgp_lab::cluster::speaker::Make;
 use bgp_lab::cluster::state::State;
-use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, folder, show};
+use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, folder, router, show};
 use bgp_lab::{Error, Result, capability, check, reflector};
 
 fn settings(encapsulation: Encapsulation, speaker: Make) -> Settings {
@@ -15,7 +15,7 @@ fn settings(encapsulation: Encapsulation, speaker: Make) -> Settings {
         speakers: vec![speaker],
         reflectors: Some(reflector::Make::from_environment()),
         mesh: false,
-        router: true,
+        router: Some(router::Make::available()),
         families: Family::ALL.to_vec(),
     }
 }
@@ -62,6 +62,13 @@ fn ours_in_a_mesh() -> Result<()> {
 }
 
 #[test]
+fn ours_with_our_own_router() -> Result<()> {
+    let mut settings = settings(Encapsulation::None, Make::Ours);
+    settings.router = Some(router::Make::Ours);
+    check_cluster("cluster::ours_with_our_own_router", settings)
+}
+
+#[test]
 fn bird_without_tunnels() -> Result<()> {
     let settings = settings(Encapsulation::None, Make::Bird);
     check_cluster("cluster::bird_without_tunnels", settings)
@@ -95,7 +102,7 @@ fn impossible_clusters_are_refused() -> Result<()> {
     let mut silent = settings(Encapsulation::CrossSubnet, Make::Bird);
     silent.reflectors = None;
     let mut lost = settings(Encapsulation::None, Make::Bird);
-    lost.router = false;
+    lost.router = None;
     let wrapped = settings(Encapsulation::Vxlan, Make::Bird);
     for (settings, word) in [
         (lonely, "nodes"),

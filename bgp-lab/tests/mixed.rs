@@ -4,7 +4,7 @@
 use bgp_core::family::Family;
 use bgp_lab::cluster::plan::Encapsulation;
 use bgp_lab::cluster::speaker::Make;
-use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, folder, show};
+use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, folder, router, show};
 use bgp_lab::{Result, capability, check, reflector};
 
 fn check_mixed(test: &str, reflectors: Option<reflector::Make>) -> Result<()> {
@@ -16,7 +16,7 @@ fn check_mixed(test: &str, reflectors: Option<reflector::Make>) -> Result<()> {
             speakers: vec![Make::Ours, Make::Ours, Make::Bird, Make::Bird],
             reflectors,
             mesh: reflectors.is_none(),
-            router: true,
+            router: Some(router::Make::available()),
             families: Family::ALL.to_vec(),
         };
         let part = format!("{test}, {encapsulation}");

@@ -101,6 +101,11 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Whether anything is under way, be it a FIN or a RST alone.
+    pub fn is_carrying(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
     /// Whether a RST is under way or has arrived.
     pub fn is_reset(&self) -> bool {
         self.reset

@@ -1,7 +1,7 @@
 //! From a best path to a kernel route: by class, pool and subnet.
 
 use super::Refusal;
-use crate::identity::tunnel_mac;
+use crate::identity::{tunnel_address, tunnel_mac};
 use crate::settings::{Encapsulation, NodeSettings, OtherRoutes, Pool};
 use bgp_core::prefix::IpNet;
 use bgp_core::rib::BestRoute;
@@ -132,11 +132,14 @@ fn onlink(gateway: IpAddr, device: &LinkName) -> WantedHop {
 }
 
 /// The far end at `host`: as the settings say, or by the rule that needs no datastore. The
-/// neighbour entry then maps the host's own address, on the tunnel device alone, to the hardware
-/// address that follows from it.
+/// neighbour entry then maps the host's own address (in IPv6 the device's link-local one), on the
+/// tunnel device alone, to the hardware address that follows from it.
 fn tunnel_end(settings: &NodeSettings, device: &LinkName, host: IpAddr) -> TunnelEnd {
     let said = settings.ends.iter().find(|end| end.host == host);
-    let (address, mac) = said.map_or((host, tunnel_mac(host)), |end| (end.address, end.mac));
+    let (address, mac) = said.map_or_else(
+        || (tunnel_address(host), tunnel_mac(host)),
+        |end| (end.address, end.mac),
+    );
     TunnelEnd {
         device: LinkName::clone(device),
         address,

@@ -1,13 +1,15 @@
 //! Routes of other nodes: by pool, by subnet, by class.
 
 use crate::world::{World, external, from, ip, net, owning, settings, through};
-use bgp_blocks::{End, MAX_NOTICES, NodeSettings, OtherRoutes, tunnel_mac};
+use bgp_blocks::{End, MAX_NOTICES, NodeSettings, OtherRoutes, tunnel_address, tunnel_mac};
 use bgp_fib::kernel::Mac;
 
 #[test]
 fn each_encapsulation_has_its_shape_near_and_far() {
     let near = "10.0.1.12";
     let far = "10.0.2.13";
+    let device = tunnel_address(ip("fd00::12"));
+    let through_six = format!("via {device} dev vxlan-v6.calico onlink");
     let cases = [
         ("10.244.9.0/26", near, "via 10.0.1.12"),
         ("10.244.9.0/26", far, "via 10.0.2.13"),
@@ -20,11 +22,7 @@ fn each_encapsulation_has_its_shape_near_and_far() {
         ("10.4.9.0/26", near, "via 10.0.1.12"),
         ("10.4.9.0/26", far, "via 10.0.2.13 dev vxlan.calico onlink"),
         ("fd10::900/122", "fd00::12", "via fd00::12"),
-        (
-            "fd13::900/122",
-            "fd00::12",
-            "via fd00::12 dev vxlan-v6.calico onlink",
-        ),
+        ("fd13::900/122", "fd00::12", &through_six),
     ];
     for (prefix, next_hop, expected) in cases {
         let mut world = World::new(owning(&[]));

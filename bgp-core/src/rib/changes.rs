@@ -267,7 +267,14 @@ impl Routes {
     /// What holds for `prefix`.
     fn state(&self, prefix: PrefixId, shared: &Shared) -> Option<RouteChange> {
         let net = self.prefixes.get(prefix)?;
+        // As it was when the prefix was last decided: what a sweep under way will find is told
+        // when it has been there, or else what leaves meanwhile would not be missed.
         let (paths, candidates) = self.candidates(prefix, shared);
+        let (paths, candidates): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) = paths
+            .into_iter()
+            .zip(candidates)
+            .filter(|(path, _)| self.paths.get(*path).standing() != Standing::Unusable)
+            .unzip();
         let of_best = self
             .loc_rib
             .best(prefix)

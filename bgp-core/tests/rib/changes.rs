@@ -373,6 +373,27 @@ fn a_tracked_next_hop_is_unreachable_until_it_is_told() {
     assert_eq!(changes[1].best, None);
 }
 
+/// A sweep has not come to the prefix when it is asked for: what is told is what was decided.
+#[test]
+fn what_a_sweep_has_not_found_is_not_told() {
+    let mut lab = lab(tracking(), 1);
+    let prefix = nth_net(V4, 1);
+    let ours = NextHop::V4(OUR_ADDRESS);
+    lab.say(1, &prefer(1), &[prefix]);
+    lab.rib
+        .set_next_hop(hop(1), Reachability::Reachable { metric: 1 });
+    lab.rib.set_next_hop(hop(1), Reachability::Unreachable);
+    lab.work();
+    lab.rib.originate(prefix, &PathAttributes::default(), ours);
+    lab.rib
+        .set_next_hop(hop(1), Reachability::Reachable { metric: 1 });
+    assert!(one(&mut lab.rib).rivals.is_empty());
+    lab.unsay(1, &[prefix]);
+    lab.work();
+    let changes = told(&mut lab.rib);
+    assert!(changes.iter().all(|change| change.rivals.is_empty()));
+}
+
 #[test]
 fn only_usable_paths_of_peers_make_a_next_hop_wanted() {
     let mut lab = lab(tracking(), 1);

@@ -1,27 +1,148 @@
 //! The engine's events as log lines. Every line about a session has `peer` and `address`.
+//!
+//! A thousand peers that leave together are one piece of news, not a thousand: of each kind of line
+//! only some are written in a second, the rest is counted, and the count is a line.
 
+use super::throttle::{Throttle, WINDOW};
 use bgp_core::session::{DownReason, Note};
 use bgp_core::speaker::{Event, PeerName, Refused};
 use bgp_io::{Events, Heard};
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use tokio::time::timeout_at;
 use tracing::Level;
 
-/// Lines about refused connections in each [`WINDOW`]. Further ones are counted: anybody who can
-/// reach us can cause them.
+/// Lines about refused connections in a second: anybody who can reach us can cause them.
 const MAX_REFUSALS: u32 = 10;
-/// See [`MAX_REFUSALS`].
-const WINDOW: Duration = Duration::from_secs(1);
+
+/// Lines of any other kind in a second.
+const MAX_LINES: u32 = 20;
 
 /// Logs until the engine ends.
 pub(super) async fn log(mut events: Events) {
-    let mut refusals = Throttle::default();
-    while let Some(heard) = events.next().await {
+    let mut lines = Lines::new();
+    loop {
+        let heard = match lines.due() {
+            None => events.next().await,
+            Some(due) => match timeout_at(due.into(), events.next()).await {
+                Ok(heard) => heard,
+                Err(_) => {
+                    lines.count(due);
+                    continue;
+                }
+            },
+        };
+        let now = Instant::now();
+        lines.count(now);
         match heard {
-            Heard::Event(Event::Refused { remote, why }) => refusals.refused(remote, why),
-            Heard::Event(event) => line(event),
-            Heard::Missed(count) => tracing::warn!(count, "events were not logged: too many"),
+            Some(Heard::Event(event)) => lines.write(event, now),
+            Some(Heard::Missed(count)) => {
+                tracing::warn!(count, "events were not logged: too many");
+            }
+            None => {
+                lines.count(now + WINDOW);
+                break;
+            }
+        }
+    }
+}
+
+/// What lines are counted by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Established,
+    Down,
+    LongLivedStale,
+    Note,
+    AttributeFault,
+    TooManyPrefixes,
+    Refused,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Established,
+        Self::Down,
+        Self::LongLivedStale,
+        Self::Note,
+        Self::AttributeFault,
+        Self::TooManyPrefixes,
+        Self::Refused,
+    ];
+
+    /// The kind of the line about `event`. Nobody sees a line for debugging who has not asked for
+    /// all of them: those are not counted.
+    fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::Established { .. } => Some(Self::Established),
+            Event::Down { .. } => Some(Self::Down),
+            Event::LongLivedStale { .. } => Some(Self::LongLivedStale),
+            Event::Note { note, .. } => (level_of(note) != Level::DEBUG).then_some(Self::Note),
+            Event::AttributeFault { .. } => Some(Self::AttributeFault),
+            Event::TooManyPrefixes { .. } => Some(Self::TooManyPrefixes),
+            Event::Refused { .. } => Some(Self::Refused),
+            Event::StateChanged { .. } | Event::EndOfRib { .. } => None,
+        }
+    }
+
+    fn most(self) -> u32 {
+        match self {
+            Self::Refused => MAX_REFUSALS,
+            Self::Established
+            | Self::Down
+            | Self::LongLivedStale
+            | Self::Note
+            | Self::AttributeFault
+            | Self::TooManyPrefixes => MAX_LINES,
+        }
+    }
+
+    /// What the count of lines that were not written is about.
+    fn further(self) -> &'static str {
+        match self {
+            Self::Established => "further sessions established; `bgpctl peers` lists them",
+            Self::Down => "further sessions down; `bgpctl peers` lists them",
+            Self::LongLivedStale => {
+                "further peers not back within their restart time; `bgpctl peers` lists them"
+            }
+            Self::Note => "further remarks about sessions; `bgpctl peers` lists them",
+            Self::AttributeFault => "further faults in UPDATEs (RFC 7606)",
+            Self::TooManyPrefixes => "further peers with too many prefixes",
+            Self::Refused => "further connections were refused",
+        }
+    }
+}
+
+/// The log, with what it did not take.
+struct Lines([(Kind, Throttle); Kind::ALL.len()]);
+
+impl Lines {
+    fn new() -> Self {
+        Self(Kind::ALL.map(|kind| (kind, Throttle::new(kind.most()))))
+    }
+
+    /// When there is something to count.
+    fn due(&self) -> Option<Instant> {
+        let due = self.0.iter().filter_map(|(_, throttle)| throttle.due());
+        due.min()
+    }
+
+    /// Tells how many lines were not written in seconds that are over.
+    fn count(&mut self, now: Instant) {
+        for (kind, throttle) in &mut self.0 {
+            if let Some(count) = throttle.overdue(now) {
+                tracing::warn!(count, "{}", kind.further());
+            }
+        }
+    }
+
+    fn write(&mut self, event: Event, now: Instant) {
+        let kind = Kind::of(&event);
+        let mut throttles = self.0.iter_mut();
+        let throttle = throttles.find(|(of, _)| Some(*of) == kind);
+        if throttle.is_none_or(|(_, throttle)| throttle.admit(now)) {
+            line(event);
         }
     }
 }
@@ -140,56 +261,32 @@ fn refused(remote: SocketAddr, why: Refused) {
     }
 }
 
-/// Lets [`MAX_REFUSALS`] lines through in each [`WINDOW`] and counts the rest.
-#[derive(Debug, Default)]
-struct Throttle {
-    window: Option<Instant>,
-    told: u32,
-    untold: u64,
-}
-
-impl Throttle {
-    fn refused(&mut self, remote: SocketAddr, why: Refused) {
-        if let Some(untold) = self.admit(Instant::now()) {
-            if untold > 0 {
-                tracing::warn!(count = untold, "further connections were refused");
-            }
-            refused(remote, why);
-        }
-    }
-
-    /// Whether a line may be written now; if so, how many were not since the last one that was.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        let is_over = |begun: Instant| now.duration_since(begun) >= WINDOW;
-        if self.window.is_none_or(is_over) {
-            self.window = Some(now);
-            self.told = 0;
-        }
-        if self.told >= MAX_REFUSALS {
-            self.untold += 1;
-            return None;
-        }
-        self.told += 1;
-        Some(std::mem::take(&mut self.untold))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused() -> Event {
+        Event::Refused {
+            remote: SocketAddr::from(([192, 0, 2, 1], 1)),
+            why: Refused::UnknownPeer,
+        }
+    }
+
     #[test]
-    fn a_flood_of_refusals_is_counted_and_the_count_is_told() {
-        let mut throttle = Throttle::default();
+    fn one_kind_of_line_does_not_keep_another_away() {
+        let mut lines = Lines::new();
         let begin = Instant::now();
-        let told = (0..1_000)
-            .filter(|_| throttle.admit(begin).is_some())
-            .count();
-        assert_eq!(told, MAX_REFUSALS as usize);
-        assert_eq!(
-            throttle.admit(begin + WINDOW),
-            Some(1_000 - u64::from(MAX_REFUSALS))
+        for _ in 0..100 {
+            lines.write(refused(), begin);
+        }
+        assert_eq!(lines.due(), Some(begin + WINDOW));
+        let others = lines.0.iter().filter(|(kind, _)| *kind != Kind::Refused);
+        assert!(
+            others
+                .into_iter()
+                .all(|(_, throttle)| throttle.due().is_none())
         );
-        assert_eq!(throttle.admit(begin + WINDOW), Some(0));
+        lines.count(begin + WINDOW);
+        assert_eq!(lines.due(), None);
     }
 }

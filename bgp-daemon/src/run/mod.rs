@@ -26,6 +26,7 @@ mod events;
 mod listen;
 mod mark;
 mod supervisor;
+mod throttle;
 mod watch;
 
 pub(crate) use supervisor::change_peers;

@@ -55,7 +55,7 @@ pub use handle::{Asker, Events, Gone, Handle, MAX_EVENTS, MAX_ORDERS};
 pub use stats::Stats;
 
 use crate::Fib;
-use crate::netlink::{Commands, Dumper, Socket};
+use crate::netlink::{Commands, Dumper, MONITOR_BUFFER, Socket};
 use bgp_core::time::Instant;
 use std::io;
 use tokio::sync::{mpsc, watch};
@@ -79,9 +79,19 @@ impl Sockets {
     ///
     /// No descriptor is left, or the kernel does not speak netlink as Linux 4.20 does.
     pub fn open() -> io::Result<Self> {
+        Self::with_buffer(MONITOR_BUFFER)
+    }
+
+    /// Opens them; the monitor holds `buffer` octets of notifications until they are read. When
+    /// that is not enough, everything has to be read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sockets::open`].
+    pub fn with_buffer(buffer: u32) -> io::Result<Self> {
         Ok(Self {
             // First, so that it hears of everything that follows.
-            monitor: Socket::monitor()?,
+            monitor: Socket::monitor(buffer)?,
             commands: Commands::open()?,
             dumper: Dumper::open()?,
         })

@@ -6,7 +6,7 @@ use super::{Sockets, Stats};
 use crate::kernel::{Answer, Request, Ticket};
 use crate::netlink::{Commands, Dumper, MAX_BATCH};
 use crate::{Fib, FibEvent};
-use bgp_core::time::Instant;
+use bgp_core::time::{Duration, Instant};
 use std::io;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -16,6 +16,9 @@ const MAX_ORDERS_PER_TURN: usize = 8;
 
 /// At most this many batches are sent in one turn; the rest in the next.
 const MAX_BATCHES_PER_TURN: usize = 16;
+
+/// No further batch is sent in a turn that has sent for so long: others hold the kernel's lock.
+const MAX_SENDING_PER_TURN: Duration = Duration::from_millis(5);
 
 /// At most this many pieces of a dump, 32 KiB each, are read in one turn; the rest in the next.
 const MAX_PIECES_PER_TURN: usize = 16;
@@ -149,8 +152,12 @@ impl Edge {
     }
 
     fn command(&mut self) {
+        let began = (self.clock)();
         for _ in 0..MAX_BATCHES_PER_TURN {
             let now = (self.clock)();
+            if now.since(began) > MAX_SENDING_PER_TURN {
+                break;
+            }
             self.requests.clear();
             self.fib.poll_batch(now, MAX_BATCH, &mut self.requests);
             if self.requests.is_empty() {

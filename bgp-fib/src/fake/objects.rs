@@ -29,7 +29,14 @@ impl FakeKernel {
             return Err(error(errno::EOPNOTSUPP, ""));
         }
         match &object.kind {
-            NextHopKind::Hop(hop) => self.check_hop(hop)?,
+            NextHopKind::Hop(hop) => {
+                self.check_hop(hop)?;
+                let link = hop.link.and_then(|link| self.links.get(&link));
+                if link.is_some_and(|link| !link.carrier) {
+                    let text = "Carrier for nexthop device is down";
+                    return Err(error(errno::ENETDOWN, text));
+                }
+            }
             NextHopKind::Group(members) => {
                 let known = |(id, _): &(u32, u16)| self.objects.contains_key(id);
                 if members.is_empty() || !members.iter().all(known) {

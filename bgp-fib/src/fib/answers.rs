@@ -32,17 +32,26 @@ impl Fib {
                 self.settled(key);
             }
             Sort::Neighbour(key, _) => self.tunnels.obeyed(key),
+            Sort::Object(id, _) => {
+                self.objects.obeyed(*id, true);
+                // Routes may wait for it.
+                self.dirty.network |= self.routes.parked_len() > 0;
+            }
         }
     }
 
     fn refused(&mut self, sort: &Sort, error: &KernelError) {
         let meaning = Meaning::of(error);
         let gone = meaning == Meaning::Absent
-            && matches!(sort, Sort::Route(_, None) | Sort::Neighbour(_, false));
+            && matches!(
+                sort,
+                Sort::Route(_, None) | Sort::Neighbour(_, false) | Sort::Object(_, false)
+            );
         if gone {
             match sort {
                 Sort::Route(key, _) => self.routes.obeyed(key, false),
                 Sort::Neighbour(key, _) => self.tunnels.obeyed(key),
+                Sort::Object(id, _) => self.objects.obeyed(*id, false),
             }
             return;
         }
@@ -59,6 +68,23 @@ impl Fib {
                     self.tell_refusal(sort, error);
                 }
             }
+            Sort::Object(..) if meaning == Meaning::Unsupported => self.give_up_objects(error),
+            Sort::Object(id, _) => {
+                let told = self.objects.refused(*id, error, self.now, &mut self.rng);
+                if told {
+                    self.tell_refusal(sort, error);
+                }
+            }
+        }
+    }
+
+    fn give_up_objects(&mut self, error: &KernelError) {
+        if self.objects.is_on() {
+            self.objects.give_up();
+            self.dirty.everything = true;
+            self.events.push(FibEvent::NoNextHopObjects {
+                error: error.clone(),
+            });
         }
     }
 
@@ -145,6 +171,7 @@ impl Fib {
         match sort {
             Sort::Route(key, _) => self.routes.forgotten(key),
             Sort::Neighbour(key, _) => self.tunnels.forgotten(key),
+            Sort::Object(id, _) => self.objects.forgotten(*id),
         }
         let (until, times) = self.flights.paused.unwrap_or((Instant::ZERO, 0));
         // The other refusals of the same batch are the same one.

@@ -7,6 +7,7 @@ use super::{Audit, Cause, Difference, Fib, FibEvent, MAX_DIFFERENCES, Reason};
 use crate::delta::{Heard, Standing};
 use crate::foreign::LOCAL_TABLE;
 use crate::kernel::{Dump, Notice, Route, RouteKey};
+use bgp_core::family::FamilySet;
 use bgp_core::prefix::family_of;
 use bgp_core::time::Instant;
 
@@ -28,7 +29,7 @@ impl Fib {
                 self.routes.begin_dump();
                 self.foreign.begin_dump();
             }
-            Dump::NextHops => {}
+            Dump::NextHops => self.objects.begin_dump(),
             Dump::Neighbours => self.tunnels.begin_dump(),
         }
     }
@@ -64,13 +65,24 @@ impl Fib {
                 }
             }
             Dump::Routes => self.routes_dumped(now, entries, complete),
-            Dump::NextHops => {}
+            Dump::NextHops => self.objects_dumped(entries, complete),
             Dump::Neighbours => self.tunnels.dumped(entries, complete),
         }
-        match self.resync.ended(complete) {
+        // A kernel without nexthop objects refuses to list them; that is no reason to list again.
+        match self.resync.ended(complete || dump == Dump::NextHops) {
             Progress::Goes => {}
             Progress::Done { first } => self.round_done(first),
         }
+    }
+
+    fn objects_dumped(&mut self, entries: Vec<Notice>, complete: bool) {
+        let keep = self.swept != FamilySet::ALL;
+        for notice in entries {
+            if let Notice::NextHop(object) = notice {
+                self.objects.dumped(object, keep);
+            }
+        }
+        self.objects.end_dump(complete);
     }
 
     fn routes_dumped(&mut self, now: Instant, entries: Vec<Notice>, complete: bool) {

@@ -29,6 +29,7 @@ const RELEASE_EACH: Duration = Duration::from_micros(100);
 impl Fib {
     /// Counts the names in `wanted` as used.
     pub(crate) fn hold_names(&mut self, wanted: &Wanted) {
+        self.objects.hold(hops_of(wanted));
         for hop in hops_of(wanted) {
             match &hop.device {
                 Some(name) => *self.devices.entry(name.clone()).or_default() += 1,
@@ -39,6 +40,7 @@ impl Fib {
 
     /// Undoes [`Fib::hold_names`].
     pub(crate) fn release_names(&mut self, wanted: &Wanted) {
+        self.objects.release(hops_of(wanted));
         for hop in hops_of(wanted) {
             let Some(name) = &hop.device else {
                 self.tracker.release(hop.gateway);
@@ -67,8 +69,12 @@ impl Fib {
         } else {
             Err(Hold::Cause(Cause::FirstLook))
         };
+        let object = self.object(key);
         let hold = match concrete {
-            Ok(way) => {
+            Ok(mut way) => {
+                if let (Some(id), Target::Unicast(hops)) = (object, &mut way.target) {
+                    way.target = Target::Object(id, std::mem::take(hops));
+                }
                 self.routes.set(*key, way);
                 self.settled(key);
                 None
@@ -84,8 +90,27 @@ impl Fib {
             }
         };
         if let Some(asked) = self.wanted.get_mut(key) {
+            let (was, is) = (asked.hold.is_some(), hold.is_some());
             asked.hold = hold;
+            self.held = self.held - usize::from(was) + usize::from(is);
         }
+    }
+
+    /// The nexthop object for the wanted route at `key`, if there is one; puts it as it is now.
+    fn object(&mut self, key: &RouteKey) -> Option<u32> {
+        if !self.objects.is_on() || !self.has_looked() {
+            return None;
+        }
+        let hops = hops_of(&self.wanted.get(key)?.wanted);
+        let concrete: Vec<Option<Hop>> = hops
+            .iter()
+            .map(|hop| {
+                let hop = self.concrete_hop(hop).ok()?;
+                // The kernel takes no object on a device without a carrier.
+                self.links.get(hop.link?)?.carrier.then_some(hop)
+            })
+            .collect();
+        self.objects.lower(hops, &concrete)
     }
 
     fn concrete(&self, key: &RouteKey, wanted: &Wanted) -> Result<Way, Hold> {
@@ -234,6 +259,7 @@ impl Fib {
             Cause::FirstLook | Cause::Conflict(_) | Cause::Fight | Cause::Time => false,
         });
         self.tunnels.release(now);
+        self.objects.release_parked(now);
     }
 
     /// `key` is as wanted now, perhaps: what was told about it is over.
@@ -257,6 +283,9 @@ impl Fib {
 
     /// Leftovers of the same prefix with another metric go, now that ours stands.
     fn drop_superseded(&mut self, key: &RouteKey) {
+        if self.settings.adopt.is_empty() {
+            return;
+        }
         let with = |metric| RouteKey { metric, ..*key };
         let old: Vec<RouteKey> = self
             .routes

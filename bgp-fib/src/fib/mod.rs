@@ -75,6 +75,7 @@ mod hosts;
 mod lower;
 mod martians;
 mod notices;
+mod objects;
 mod questions;
 mod requests;
 mod resync;
@@ -84,6 +85,7 @@ mod words;
 
 pub use events::MAX_EVENTS;
 pub use martians::martian;
+pub use objects::{FIRST_OBJECT, MAX_OBJECTS};
 pub use requests::{ANSWER_TIME, MAX_BATCH, MAX_IN_FLIGHT};
 pub use words::{
     Audit, Cause, Counts, Difference, FibEvent, MAX_DIFFERENCES, MAX_PAGE, Page, Reason,
@@ -105,6 +107,7 @@ use events::Events;
 use fights::Fights;
 use hosts::Hosts;
 use lower::Hold;
+use objects::Objects;
 use requests::Flights;
 use resync::Resync;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,8 +123,11 @@ pub struct Fib {
     /// The last time we were told.
     now: Instant,
     wanted: BTreeMap<RouteKey, Asked>,
+    /// How many of them are held.
+    held: usize,
     routes: DeltaMap<RouteKey, Way, Reason>,
     tunnels: Tunnels,
+    objects: Objects,
     links: Links,
     foreign: Foreign,
     tracker: Tracker,
@@ -182,10 +188,12 @@ impl Fib {
         let tables = BTreeSet::from([settings.table]);
         Self {
             resync: Resync::new(settings.resync, rng.fork()),
+            objects: Objects::new(settings.next_hop_objects, settings.protocol),
             settings,
             rng,
             now,
             wanted: BTreeMap::new(),
+            held: 0,
             routes: DeltaMap::new(),
             tunnels: Tunnels::default(),
             links: Links::new(),
@@ -230,6 +238,7 @@ impl Fib {
             hold: None,
         };
         if let Some(before) = self.wanted.insert(key, asked) {
+            self.held -= usize::from(before.hold.is_some());
             self.release_names(&before.wanted);
         }
         self.lower(&key);
@@ -239,6 +248,7 @@ impl Fib {
     pub fn remove(&mut self, place: Place) {
         let key = self.key(place);
         if let Some(asked) = self.wanted.remove(&key) {
+            self.held -= usize::from(asked.hold.is_some());
             self.release_names(&asked.wanted);
             self.routes.unset(&key, false);
             self.fights.forget(&key);
@@ -264,6 +274,9 @@ impl Fib {
         }
         self.routes
             .sweep(|key, _| families.contains(family_of(&key.prefix)));
+        if self.swept == FamilySet::ALL {
+            self.objects.sweep();
+        }
     }
 
     /// A VXLAN device should have the entries of a remote host. Entries of the device that nobody

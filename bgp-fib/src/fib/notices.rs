@@ -8,8 +8,10 @@ use crate::foreign::LOCAL_TABLE;
 use crate::kernel::{Address, LinkIndex, Notice, Route, RouteKey, Target};
 use crate::links::LinkChange;
 use crate::wanted::Place;
+use bgp_core::family::FamilySet;
 use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::time::Instant;
+use std::collections::BTreeSet;
 
 /// Whose a route is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +51,14 @@ impl Fib {
                     self.address_changed(&address);
                 }
             }
-            Notice::NextHop(_) | Notice::NextHopGone(_) => {}
+            Notice::NextHop(object) => {
+                let keep = self.swept != FamilySet::ALL;
+                self.objects.heard(object, keep);
+            }
+            Notice::NextHopGone(id) => {
+                let gone = self.objects.gone(id);
+                self.objects_lost(&gone);
+            }
             Notice::Neighbour(key, target) => self.tunnels.heard(&key, Some(target)),
             Notice::NeighbourGone(key) => self.tunnels.heard(&key, None),
         }
@@ -213,6 +222,10 @@ impl Fib {
         if change.went_down() {
             self.link_lost(change.index);
         }
+        if change.went_down() || change.carrier_changed() {
+            let gone = self.objects.lost(change.index);
+            self.objects_lost(&gone);
+        }
         if change.came_up() {
             self.dirty.network = true;
         }
@@ -249,6 +262,24 @@ impl Fib {
             self.foreign_changed(table, &prefix);
         }
         self.tunnels.lost(link);
+    }
+
+    /// Linux drops the routes through an object with it, and says nothing.
+    fn objects_lost(&mut self, gone: &BTreeSet<u32>) {
+        if gone.is_empty() {
+            return;
+        }
+        let through = |way: &Way| matches!(&way.target, Target::Object(id, _) if gone.contains(id));
+        let lost: Vec<RouteKey> = self
+            .routes
+            .actuals()
+            .filter(|(_, way)| through(way))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in &lost {
+            self.routes.lost(key);
+        }
+        self.resync.ask();
     }
 
     pub(crate) fn address_changed(&mut self, address: &Address) {

@@ -10,8 +10,8 @@ use crate::kernel::{LinkName, Route, RouteKey};
 use crate::links::Links;
 use crate::resolve::{Resolution, resolve};
 use crate::wanted::{Place, TunnelEnd};
-use bgp_core::family::{FamilyMap, FamilySet};
-use bgp_core::prefix::{IpNet, family_of};
+use bgp_core::family::{Family, FamilySet};
+use bgp_core::prefix::{IpNet, Ipv4Net, Ipv6Net, family_of};
 use bgp_core::time::Instant;
 use std::net::IpAddr;
 use std::ops::Bound;
@@ -59,7 +59,8 @@ impl Fib {
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {
             wanted: self.wanted.len(),
-            pending: self.routes.pending_len() + self.tunnels.pending_len(),
+            pending: self.pending_len(),
+            objects: self.objects.there_len(),
             in_flight: self.flights.awaited.len(),
             stale: self.routes.stale_len(),
             failed: self.tally.failed.clone(),
@@ -132,15 +133,24 @@ impl Fib {
         if !self.has_looked() {
             return FamilySet::EMPTY;
         }
-        let mut found = FamilyMap::new(|_| false);
-        for (key, _) in self.routes.actuals() {
-            found[family_of(&key.prefix)] = true;
-        }
-        found
-            .iter()
-            .filter(|(_, found)| **found)
-            .map(|(family, _)| family)
-            .collect()
+        let forwards = |family: &Family| {
+            let prefix = match family {
+                Family::Ipv4Unicast => IpNet::from(Ipv4Net::default()),
+                Family::Ipv6Unicast => IpNet::from(Ipv6Net::default()),
+            };
+            self.tables.iter().any(|table| {
+                let first = RouteKey {
+                    table: *table,
+                    prefix,
+                    metric: 0,
+                };
+                self.routes
+                    .range(first..)
+                    .take_while(|(key, _)| key.table == *table && family_of(&key.prefix) == *family)
+                    .any(|(_, view)| view.actual.is_some())
+            })
+        };
+        Family::ALL.into_iter().filter(forwards).collect()
     }
 
     /// Whether everything that is wanted is in the kernel, as far as we know, and nothing else of
@@ -149,7 +159,8 @@ impl Fib {
         self.has_settled()
             && self.routes.parked_len() == 0
             && self.tunnels.parked_len() == 0
-            && self.wanted.values().all(|asked| asked.hold.is_none())
+            && self.objects.parked_len() == 0
+            && self.held == 0
     }
 
     /// Whether there is nothing to do now: no request to send, no answer and no dump awaited. What
@@ -162,8 +173,7 @@ impl Fib {
         self.has_looked()
             && !self.is_dirty()
             && self.flights.awaited.is_empty()
-            && self.routes.pending_len() == 0
-            && self.tunnels.pending_len() == 0
+            && self.pending_len() == 0
     }
 
     /// The last comparison with all routes of the kernel. To have a fresh one: note its number,

@@ -1,8 +1,10 @@
 //! What the edge asks for: requests, events, times.
 
 use super::fights::pause;
+use super::objects::Objects;
+use super::way::Way;
 use super::{Cause, Fib, FibEvent, Reason, Subject, place_of};
-use crate::kernel::{Dump, How, NeighbourKey, Request, RouteKey, Ticket};
+use crate::kernel::{Dump, How, NeighbourKey, Request, RouteKey, Target, Ticket};
 use bgp_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
 
@@ -43,6 +45,8 @@ pub(crate) enum Sort {
     Route(RouteKey, Option<How>),
     /// A neighbour or forwarding entry; whether it is put.
     Neighbour(NeighbourKey, bool),
+    /// A nexthop object; whether it is put.
+    Object(u32, bool),
 }
 
 impl Flights {
@@ -91,6 +95,9 @@ impl Fib {
     pub fn poll_dump(&mut self, now: Instant) -> Option<Dump> {
         self.turn(now);
         let mut round = vec![Dump::Links, Dump::Addresses, Dump::Routes];
+        if self.objects.is_on() {
+            round.push(Dump::NextHops);
+        }
         if self.tunnels.is_used() {
             round.push(Dump::Neighbours);
         }
@@ -105,11 +112,12 @@ impl Fib {
             return Some(Instant::ZERO);
         }
         let paused = self.flights.paused.map(|(until, _)| until);
-        let pending = self.routes.pending_len() + self.tunnels.pending_len() > 0;
+        let pending = self.pending_len() > 0;
         [
             self.resync.next(),
             self.routes.next_retry(),
             self.tunnels.next_retry(),
+            self.objects.next_retry(),
             self.release_at().filter(|_| self.has_looked()),
             paused.filter(|_| pending),
             self.flights.expires(),
@@ -151,6 +159,7 @@ impl Fib {
         self.release_network(now);
         self.routes.release_due(now);
         self.tunnels.release_due(now);
+        self.objects.release_due(now);
         if self.flights.expires().is_some_and(|at| at <= now) {
             self.give_up_answers(now);
         }
@@ -159,7 +168,7 @@ impl Fib {
 
     fn look_at_doubts(&mut self, now: Instant) {
         match self.flights.doubt {
-            _ if !self.routes.doubtful() => self.flights.doubt = None,
+            _ if !self.routes.doubtful() && !self.objects.doubtful() => self.flights.doubt = None,
             None => self.flights.doubt = Some(now + DOUBT_TIME),
             Some(at) if at <= now => {
                 self.flights.doubt = Some(now + DOUBT_TIME * 10);
@@ -177,13 +186,15 @@ impl Fib {
             match entry.remove().what {
                 Sort::Route(key, _) => self.routes.forgotten(&key),
                 Sort::Neighbour(key, _) => self.tunnels.forgotten(&key),
+                Sort::Object(id, _) => self.objects.forgotten(id),
             }
         }
         self.resync.ask();
     }
 
     fn next_request(&mut self) -> Option<(Sort, Request)> {
-        if let Some(request) = self.tunnels.next_put() {
+        let put = self.tunnels.next_put();
+        if let Some(request) = put.or_else(|| self.objects.next_put()) {
             return Some(request);
         }
         while let Some(key) = self.routes.next().copied() {
@@ -191,7 +202,24 @@ impl Fib {
                 return Some(request);
             }
         }
-        self.tunnels.next_delete()
+        let delete = self.tunnels.next_delete();
+        delete.or_else(|| self.next_object_delete())
+    }
+
+    /// Linux deletes the routes through an object with it, so no route may use it, nor be on its
+    /// way to it.
+    fn next_object_delete(&mut self) -> Option<(Sort, Request)> {
+        if self.objects.pending_len() == 0 || self.routes.in_flight_len() > 0 {
+            return None;
+        }
+        let routes = &self.routes;
+        let uses = |way: &Way, id| matches!(&way.target, Target::Object(of, _) if *of == id);
+        let used = |id| routes.actuals().any(|(_, way)| uses(way, id));
+        self.objects.next_delete(self.now, used)
+    }
+
+    pub(crate) fn pending_len(&self) -> usize {
+        self.routes.pending_len() + self.tunnels.pending_len() + self.objects.pending_len()
     }
 
     /// The request for a queued route; `None` when it is parked instead, or needs none.
@@ -260,6 +288,7 @@ impl Fib {
         match sort {
             Sort::Route(key, _) => Some(Subject::Route(place_of(key))),
             Sort::Neighbour(key, _) => self.tunnels.subject(key),
+            Sort::Object(id, _) => Some(Objects::subject(*id)),
         }
     }
 }

@@ -50,4 +50,4 @@ pub use message::{
     DumpPart, Malformed, Message, Messages, Reply, TooLong, encode, encode_dump, notice, parts,
     reply,
 };
-pub use socket::{Inbox, Received, Socket};
+pub use socket::{Inbox, MONITOR_BUFFER, Received, Socket};

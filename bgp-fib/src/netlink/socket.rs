@@ -16,11 +16,12 @@ use std::ptr;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Octets that the monitor socket holds until they are read: some 15,000 notifications.
-const MONITOR_BUFFER: libc::c_int = 16 * 1024 * 1024;
+/// Octets that a monitor should hold until they are read: some 30,000 notifications, as each
+/// takes about 1 KiB and Linux gives twice of what is asked for.
+pub const MONITOR_BUFFER: u32 = 16 * 1024 * 1024;
 
 /// Octets that the other sockets hold: far more than the answers of a batch.
-const COMMAND_BUFFER: libc::c_int = 8 * 1024 * 1024;
+const COMMAND_BUFFER: u32 = 8 * 1024 * 1024;
 
 /// What the monitor hears of (`enum rtnetlink_groups`): devices, neighbours, addresses, routes
 /// and nexthop objects.
@@ -63,14 +64,14 @@ impl Socket {
         Ok(socket)
     }
 
-    /// A socket that hears of every change.
+    /// A socket that hears of every change, and holds `buffer` octets of what it hears.
     ///
     /// # Errors
     ///
     /// As [`Socket::requests`].
-    pub fn monitor() -> io::Result<Self> {
+    pub fn monitor(buffer: u32) -> io::Result<Self> {
         let socket = Self::open()?;
-        socket.enlarge(MONITOR_BUFFER)?;
+        socket.enlarge(buffer)?;
         for group in GROUPS {
             match socket.set(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group) {
                 Err(error) if group != GROUP_NEXT_HOP => return Err(error),
@@ -129,9 +130,10 @@ impl Socket {
         self.port
     }
 
-    /// Gives the socket a receive buffer beyond the system's limit, or, where that is not
+    /// Gives the socket a receive buffer of this size, even beyond the system's limit, or, where that is not
     /// allowed, the largest that is.
-    fn enlarge(&self, octets: libc::c_int) -> io::Result<()> {
+    fn enlarge(&self, octets: u32) -> io::Result<()> {
+        let octets = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
         let forced = self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets);
         if let Err(error) = forced {
             tracing::debug!(

@@ -8,6 +8,7 @@
 use crate::keeper::{Keeper, blocks, onlink, settings, through};
 use crate::stage::{OURS, Stage, Wire};
 use bgp_core::rng::Rng;
+use bgp_fib::netlink::MONITOR_BUFFER;
 use bgp_fib::wanted::{Place, Wanted};
 use bgp_lab::process::ask;
 use std::collections::BTreeSet;
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant};
 
 const ROUTES: u32 = 5_000;
 const EDITS: usize = 1_000;
+
+/// `static`, which the other uses. By number: after a number, `ip -batch` takes names it has seen
+/// before for that number.
 const STATIC: u8 = 4;
 
 /// After the last edit, on a busy machine.
@@ -80,7 +84,7 @@ impl Other {
                 self.taken.insert(number);
                 writeln!(
                     lines,
-                    "route replace blackhole {ours} metric 32 proto static"
+                    "route replace blackhole {ours} metric 32 proto {STATIC}"
                 )
                 .unwrap();
             }
@@ -89,13 +93,13 @@ impl Other {
                 self.own.insert(number);
                 writeln!(
                     lines,
-                    "route replace blackhole {own} metric 32 proto static"
+                    "route replace blackhole {own} metric 32 proto {STATIC}"
                 )
                 .unwrap();
             }
             8 => {
                 self.own.remove(&number);
-                writeln!(lines, "route del {own} metric 32 proto static").unwrap();
+                writeln!(lines, "route del {own} metric 32 proto {STATIC}").unwrap();
             }
             _ => {
                 writeln!(lines, "route append {ours} via 10.0.0.9 metric 77 proto 77").unwrap();
@@ -142,11 +146,21 @@ fn time_until_back(wire: &mut Wire) -> Duration {
 
 #[test]
 fn a_thousand_edits_by_another_change_nothing_in_the_end() {
-    let Some(stage) = Stage::new("campaign::a_thousand_edits") else {
+    campaign("campaign::a_thousand_edits", MONITOR_BUFFER);
+}
+
+/// With a buffer so small that notifications are lost all the time.
+#[test]
+fn nor_do_a_thousand_of_which_we_hear_few() {
+    campaign("campaign::a_thousand_of_which_we_hear_few", 4_096);
+}
+
+fn campaign(test: &str, buffer: u32) {
+    let Some(stage) = Stage::new(test) else {
         return;
     };
     let mut wire = stage.wire();
-    let keeper = Keeper::start(&stage, settings());
+    let keeper = Keeper::with_buffer(&stage, settings(), buffer);
     keeper.set(wanted());
     keeper.check(&mut wire, ROUTES as usize);
     let seed = std::env::var("KERNEL_SEED").map_or(1, |seed| seed.parse().unwrap());
@@ -166,7 +180,7 @@ fn a_thousand_edits_by_another_change_nothing_in_the_end() {
         .into_iter()
         .map(|number| {
             format!(
-                "route del {} metric 32 proto static\n",
+                "route del {} metric 32 proto {STATIC}\n",
                 Other::prefix(16, number)
             )
         })

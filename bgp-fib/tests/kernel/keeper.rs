@@ -6,13 +6,14 @@ use bgp_core::time::Instant;
 use bgp_fib::edge::{Events, Handle, Sockets, Stats};
 use bgp_fib::fib::{Audit, Counts, RouteStatus};
 use bgp_fib::kernel::Route;
+use bgp_fib::netlink::MONITOR_BUFFER;
 use bgp_fib::wanted::{Place, Wanted, WantedHop};
 use bgp_fib::{Fib, FibEvent, Settings};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// How long anything may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// See the room's text.
 pub(crate) struct Keeper {
@@ -35,13 +36,22 @@ pub(crate) fn settings() -> Settings {
 impl Keeper {
     /// Starts one, and waits until it knows the kernel.
     pub(crate) fn start(stage: &Stage, settings: Settings) -> Self {
+        Self::with_buffer(stage, settings, MONITOR_BUFFER)
+    }
+
+    /// Starts one whose monitor holds so many octets.
+    pub(crate) fn with_buffer(stage: &Stage, settings: Settings, buffer: u32) -> Self {
         let origin = std::time::Instant::now();
         let clock = move || {
             let micros = origin.elapsed().as_micros();
             Instant::from_micros(u64::try_from(micros).unwrap())
         };
         let fib = Fib::new(settings, clock(), 1);
-        let sockets = stage.host.run(|| Ok(Sockets::open())).unwrap().unwrap();
+        let sockets = stage
+            .host
+            .run(|| Ok(Sockets::with_buffer(buffer)))
+            .unwrap()
+            .unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

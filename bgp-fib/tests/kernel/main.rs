@@ -5,7 +5,11 @@
 //! with `ip`, as an operator would. A test without the privileges for this is skipped and says
 //! so.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and print what they measured"
+)]
 
 mod campaign;
 mod example;

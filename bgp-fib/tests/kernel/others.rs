@@ -137,7 +137,7 @@ fn a_route_that_is_refused_says_why_and_hinders_no_other() {
     keeper.check(&mut wire, 200);
 }
 
-/// 100,000 notifications at once; whether or not the socket holds them all, everything comes back.
+/// 5,000 notifications at once; whether or not the socket holds them all, everything comes back.
 #[test]
 fn everything_flushed_by_another_comes_back() {
     let Some(stage) = Stage::new("others::everything_flushed") else {
@@ -145,7 +145,7 @@ fn everything_flushed_by_another_comes_back() {
     };
     let mut wire = stage.wire();
     let keeper = Keeper::start(&stage, settings());
-    let count = 100_000;
+    let count = 5_000;
     let all: Vec<Place> = blocks(count).collect();
     for part in all.chunks(4_000) {
         let part = part
@@ -169,14 +169,14 @@ fn lost_notifications_are_made_up_for() {
         return;
     };
     let mut wire = stage.wire();
-    let keeper = Keeper::start(&stage, settings());
+    let keeper = Keeper::with_buffer(&stage, settings(), 256 * 1024);
     let count = fill(&keeper);
     keeper.check(&mut wire, count);
     std::thread::scope(|scope| {
         // The edge's task does nothing else while it answers.
         let (finished, wait) = std::sync::mpsc::channel::<()>();
         scope.spawn(|| keeper.ask(move |_, _| wait.recv().is_err()));
-        let holes: String = (0..45_000_u32)
+        let holes: String = (0..2_000_u32)
             .map(|number| {
                 let [_, a, b, c] = (number << 6).to_be_bytes();
                 format!("route add blackhole 32.{a}.{b}.{c}/26 proto static\n")
@@ -189,7 +189,7 @@ fn lost_notifications_are_made_up_for() {
     });
     keeper.until("the overrun", |fib| fib.counts().overruns > 0);
     keeper.check(&mut wire, count);
-    assert_eq!(wire.routes(STATIC).len(), 45_000);
+    assert_eq!(wire.routes(STATIC).len(), 2_000);
 }
 
 /// What a dump shows is not one moment: nothing that changed meanwhile is judged by it.
@@ -202,7 +202,7 @@ fn dumps_during_changes_change_nothing() {
     let keeper = Keeper::start(&stage, settings());
     let count = fill(&keeper);
     keeper.check(&mut wire, count);
-    let edits: String = (0..20_000_u32)
+    let edits: String = (0..4_000_u32)
         .map(|number| {
             let [_, _, b, c] = ((number % 1_000) << 6).to_be_bytes();
             let verb = if number / 1_000 % 2 == 0 {

@@ -11,7 +11,9 @@ use bgp_fib::kernel::{
     Answer, Dump, Hop, How, KernelError, Link, LinkIndex, Notice, Request, Route, RouteKey, Target,
     Ticket,
 };
-use bgp_fib::netlink::{Commands, Dumper, Inbox, Messages, Received, Socket, notice};
+use bgp_fib::netlink::{
+    Commands, Dumper, Inbox, MONITOR_BUFFER, Messages, Received, Socket, notice,
+};
 use bgp_lab::capability::{Need, need};
 use bgp_lab::netns::Namespace;
 use bgp_lab::process::ask;
@@ -81,7 +83,12 @@ impl Stage {
 
     /// Raw sockets in the host.
     pub(crate) fn wire(&self) -> Wire {
-        self.host.run(|| Ok(Wire::open())).unwrap().unwrap()
+        self.wire_with_buffer(MONITOR_BUFFER)
+    }
+
+    /// Raw sockets in the host, of which the monitor holds so many octets.
+    pub(crate) fn wire_with_buffer(&self, buffer: u32) -> Wire {
+        self.host.run(|| Ok(Wire::open(buffer))).unwrap().unwrap()
     }
 }
 
@@ -94,9 +101,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    fn open() -> io::Result<Self> {
+    fn open(buffer: u32) -> io::Result<Self> {
         Ok(Self {
-            monitor: Socket::monitor()?,
+            monitor: Socket::monitor(buffer)?,
             commands: Commands::open()?,
             dumper: Dumper::open()?,
             inbox: Inbox::new(32),

@@ -13,8 +13,8 @@ use bgp_core::time::{Duration, Instant};
 use bgp_fib::errno;
 use bgp_fib::fake::FakeKernel;
 use bgp_fib::kernel::{
-    Answer, Dump, Hop, How, KernelError, LinkIndex, Notice, Request, Route, RouteKey, Target,
-    Ticket,
+    Answer, Dump, Hop, How, KernelError, LinkIndex, NextHopKind, Notice, Request, Route, RouteKey,
+    Target, Ticket,
 };
 use bgp_fib::wanted::{Place, Wanted, WantedHop};
 use bgp_fib::{Fib, FibEvent, Resolution, Settings};
@@ -55,6 +55,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let settings = Settings {
             metric: if rng.below(4) == 0 { 0 } else { METRIC },
+            next_hop_objects: rng.below(3) == 0,
             ..Settings::default()
         };
         let mut world = Self {
@@ -509,6 +510,22 @@ impl World {
         }
     }
 
+    /// What a route does, whether through objects or not.
+    fn felt(&self, route: &Route) -> Target {
+        let lines = self.kernel.dump(Dump::Routes);
+        let reported = lines.into_iter().find_map(|line| match line {
+            Notice::Route { route: line, .. } if line.key == route.key => Some(line.target),
+            _ => None,
+        });
+        match reported.unwrap() {
+            Target::Object(_, mut hops) => {
+                hops.sort_unstable();
+                Target::Unicast(hops)
+            }
+            other => other,
+        }
+    }
+
     fn expected(&self, wanted: &Wanted) -> Option<Target> {
         match wanted {
             Wanted::Blackhole => Some(Target::Blackhole),
@@ -536,7 +553,7 @@ impl World {
                 continue;
             }
             assert!(!conflict, "seed {seed}: {place:?} is told to be another's");
-            let target = ours.map(|route| route.target.clone());
+            let target = ours.map(|route| self.felt(route));
             let status = self.fib.status(*place);
             assert_eq!(
                 target,
@@ -548,6 +565,20 @@ impl World {
         for route in self.kernel.routes() {
             let known = route.protocol != OURS || expected.contains(&route.key);
             assert!(known, "seed {seed}: {route:?} is not wanted");
+        }
+        for object in self.kernel.objects() {
+            let member = |other: &NextHopKind| {
+                matches!(other, NextHopKind::Group(members)
+                    if members.iter().any(|(id, _)| *id == object.id))
+            };
+            let used = self.kernel.objects().any(|other| member(&other.kind))
+                || self
+                    .kernel
+                    .routes()
+                    .any(|route| matches!(route.target, Target::Object(id, _) if id == object.id));
+            // One for a route whose key another has waits with it.
+            let waits = !self.fib.conflicts().is_empty();
+            assert!(used || waits, "seed {seed}: {object:?} is used by nobody");
         }
         assert!(self.fib.is_idle(), "seed {seed}: not idle");
         for address in WATCHED {

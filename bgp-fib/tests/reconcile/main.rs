@@ -8,6 +8,7 @@ mod campaign;
 mod conflicts;
 mod devices;
 mod next_hops;
+mod objects;
 mod order;
 mod refusals;
 mod scene;

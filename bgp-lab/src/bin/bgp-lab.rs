@@ -5,7 +5,7 @@
 use bgp_core::family::Family;
 use bgp_lab::cluster::plan::Encapsulation;
 use bgp_lab::cluster::state::State;
-use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, chaos, folder, show, speaker};
+use bgp_lab::cluster::{Cluster, START_LIMIT, Settings, chaos, folder, router, show, speaker};
 use bgp_lab::{Error, Result, check, reflector};
 use clap::{Parser, Subcommand};
 use nix::sched::{CloneFlags, unshare};
@@ -199,7 +199,8 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
         reflectors: (!up.mesh).then_some(reflectors),
         mesh: up.mesh,
         // In the failures nothing may find its way past a node that has lost its routes.
-        router: !up.chaos || up.encapsulation == Encapsulation::None,
+        router: (!up.chaos || up.encapsulation == Encapsulation::None)
+            .then(router::Make::available),
         families: if up.only_ipv4 {
             vec![Family::Ipv4Unicast]
         } else {

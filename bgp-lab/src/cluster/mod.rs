@@ -14,6 +14,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`plan`] | names, addresses and prefixes, from numbers |
+//! | `way` | the shape that each kernel's route to a block must have |
 //! | [`wiring`] | namespaces, devices, the routes of Calico's agent |
 //! | [`tunnel`], `tun` | IPIP in user space where the kernel has none |
 //! | [`kernel`] | what a kernel really has |
@@ -42,6 +43,7 @@ pub mod speaker;
 pub mod state;
 mod tun;
 pub mod tunnel;
+mod way;
 pub mod wiring;
 
 use crate::capability::{self, Need};
@@ -49,9 +51,8 @@ use crate::netns::Namespace;
 use crate::reflector::{self, Range, Reflector, Terms as ReflectorTerms};
 use crate::{During, Error, Result, check, wait};
 use bgp_core::family::Family;
-use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::types::PeerRole;
-use kernel::{Kernel, KernelRoute, Kind};
+use kernel::{Kernel, KernelRoute};
 use plan::{Encapsulation, NodeNumber, Site, WorkloadNumber};
 use probe::Path as PingPath;
 use router::Router;
@@ -64,14 +65,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tunnel::{Carrier, Tunnel};
+pub use way::Way;
 use wiring::{Fabric, WorkloadLink};
 
-/// The device of VXLAN pools, as Calico names it.
-const VXLAN_DEVICE: &str = "vxlan.calico";
-/// Calico's VXLAN network.
-const VXLAN_ID: u32 = 4096;
-/// The port of VXLAN (RFC 7348).
-const VXLAN_PORT: u16 = 4789;
 /// How long sessions and routes may take at the start.
 pub const START_LIMIT: Duration = Duration::from_secs(40);
 
@@ -88,9 +84,9 @@ pub struct Settings {
     pub reflectors: Option<reflector::Make>,
     /// Whether every node speaks with every other.
     pub mesh: bool,
-    /// Whether the router speaks with the nodes. Without, it knows the two subnets alone, and a
+    /// What speaks with the nodes on the router. Without, it knows the two subnets alone, and a
     /// packet that a node cannot route is lost there instead of finding its way all the same.
-    pub router: bool,
+    pub router: Option<router::Make>,
     /// Which families.
     pub families: Vec<Family>,
 }
@@ -131,7 +127,7 @@ impl Settings {
             "without reflectors the nodes need a mesh".to_owned()
         })?;
         check(
-            self.router || self.encapsulation != Encapsulation::None,
+            self.router.is_some() || self.encapsulation != Encapsulation::None,
             || "without tunnels the router must know the blocks".to_owned(),
         )?;
         for make in &self.speakers {
@@ -241,10 +237,10 @@ impl Cluster {
         cluster.add_reflectors(say)?;
         cluster.add_nodes(say)?;
         cluster.add_workloads(say)?;
-        if cluster.settings.router {
+        if let Some(make) = cluster.settings.router {
             let dir = cluster.folder("tor")?;
             let families = &cluster.settings.families;
-            let router = Router::start(cluster.fabric.router(), families, &dir)?;
+            let router = make.start(cluster.fabric.router(), families, &dir)?;
             say(&format!("the router runs {}", router.word()));
             cluster.router = Some(router);
         }
@@ -324,15 +320,7 @@ impl Cluster {
                 Tunnel::start(node, number.site().router_id()).map(Some)
             }
             Encapsulation::Vxlan => {
-                let local = number.site().router_id();
-                let [a, b, c, d] = local.octets();
-                // The rule by which our speaker knows the hardware address of every node.
-                let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
-                node.ip(&format!(
-                    "link add {VXLAN_DEVICE} address {mac} type vxlan id {VXLAN_ID} dstport {VXLAN_PORT} \
-                     local {local} nolearning\n\
-                     link set {VXLAN_DEVICE} up"
-                ))?;
+                wiring::add_vxlan(node, number.site())?;
                 Ok(None)
             }
         }
@@ -358,7 +346,7 @@ impl Cluster {
                 kind: PeerKind::Node,
             }));
         }
-        if self.settings.router {
+        if self.settings.router.is_some() {
             peers.push(Peer {
                 name: "tor".to_owned(),
                 site: Site::router(node.site().rack),
@@ -437,58 +425,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until every kernel has every block in the shape that the encapsulation demands.
-    ///
-    /// # Errors
-    /// [`Error::Timeout`] with what is missing or has another shape.
-    pub fn wait_routes(&mut self, limit: Duration) -> Result<()> {
-        wait::until("the blocks in every kernel", limit, || {
-            let missing = self.missing_routes().map_err(|error| error.to_string())?;
-            if missing.is_empty() {
-                Ok(())
-            } else {
-                Err(missing.join("\n"))
-            }
-        })
-    }
-
-    /// What is missing in the kernels or has another shape, a line for each.
-    ///
-    /// # Errors
-    /// When a kernel does not answer.
-    pub fn missing_routes(&mut self) -> Result<Vec<String>> {
-        let blocks: Vec<(NodeNumber, IpNet)> = self
-            .nodes
-            .iter()
-            .flat_map(|node| {
-                let blocks = node.speaker.terms().blocks.iter();
-                blocks.map(|block| (node.number, *block))
-            })
-            .collect();
-        let encapsulation = self.settings.encapsulation;
-        let mut missing = Vec::new();
-        for node in &mut self.nodes {
-            for family in self.settings.families.clone() {
-                let routes = node.routes(family)?;
-                for (owner, block) in &blocks {
-                    if family_of(block) != family {
-                        continue;
-                    }
-                    let expected = Way::expected(encapsulation, node.number, *owner, family);
-                    let found = routes.iter().find(|route| route.prefix == *block);
-                    let found = found.map(|route| Way::of(route, node));
-                    if found.as_ref() != Some(&expected) {
-                        let found =
-                            found.map_or_else(|| "missing".to_owned(), |way| way.to_string());
-                        let name = node.number.name();
-                        missing.push(format!("{name}: {block}: {found}, not {expected}"));
-                    }
-                }
-            }
-        }
-        Ok(missing)
-    }
-
     /// Every pair of workloads, and the router to every workload if it knows them.
     pub fn matrix_paths(&self, family: Family) -> Vec<(&Namespace, PingPath)> {
         let mut paths = Vec::new();
@@ -526,79 +462,6 @@ impl Cluster {
             to,
         };
         (&from.namespace, path)
-    }
-}
-
-/// Where a kernel sends packets to a block.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Way {
-    /// Nowhere: the block is the node's own.
-    Blackhole,
-    /// To a router on a device's subnet.
-    Plain(String),
-    /// Into a tunnel, whatever the device's addresses say.
-    Tunnel(String),
-    /// Another kind of route.
-    Other(String),
-}
-
-impl Way {
-    /// What `node` should have for a block of `owner`.
-    fn expected(
-        encapsulation: Encapsulation,
-        node: NodeNumber,
-        owner: NodeNumber,
-        family: Family,
-    ) -> Self {
-        if node == owner {
-            return Self::Blackhole;
-        }
-        let (own, other) = (node.site(), owner.site());
-        let same = own.rack == other.rack;
-        let plain = match encapsulation {
-            Encapsulation::None => true,
-            // IPIP carries IPv4 alone; IPv6 goes plainly.
-            Encapsulation::Ipip => family == Family::Ipv6Unicast,
-            Encapsulation::CrossSubnet => same || family == Family::Ipv6Unicast,
-            Encapsulation::Vxlan => family == Family::Ipv6Unicast,
-        };
-        let hop = if plain && !same {
-            Site::router(own.rack)
-        } else {
-            other
-        };
-        let hop = hop.address(family);
-        if plain {
-            Self::Plain(format!("{hop} eth0"))
-        } else if encapsulation == Encapsulation::Vxlan {
-            Self::Tunnel(format!("{hop} {VXLAN_DEVICE}"))
-        } else {
-            Self::Tunnel(format!("{hop} {}", tunnel::DEVICE))
-        }
-    }
-
-    fn of(route: &KernelRoute, node: &mut Node) -> Self {
-        match (route.kind, route.gateway, route.device) {
-            (Kind::Blackhole, _, _) => Self::Blackhole,
-            (Kind::Unicast, Some(gateway), Some(device)) => {
-                let device = node.device_name(device);
-                if route.onlink {
-                    Self::Tunnel(format!("{gateway} {device}"))
-                } else {
-                    Self::Plain(format!("{gateway} {device}"))
-                }
-            }
-            _ => Self::Other(format!("{route:?}")),
-        }
-    }
-}
-
-impl std::fmt::Display for Way {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Blackhole => f.write_str("blackhole"),
-            Self::Plain(way) | Self::Tunnel(way) | Self::Other(way) => f.write_str(way),
-        }
     }
 }
 

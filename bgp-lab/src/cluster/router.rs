@@ -42,28 +42,34 @@ pub struct Router {
     processes: Vec<Process>,
 }
 
-impl Router {
-    /// Starts the router in `namespace`, with its files in `dir`, which must exist.
+impl Make {
+    /// FRR where it is installed and we are root, ours otherwise.
+    pub fn available() -> Self {
+        if capability::missing(Brand::Frr.needs()).is_none() {
+            Self::Frr
+        } else {
+            Self::Ours
+        }
+    }
+
+    /// Starts it in `namespace`, with its files in `dir`, which must exist.
     ///
     /// # Errors
-    /// When the daemon does not start.
-    pub fn start(namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Self> {
-        let make = if capability::missing(Brand::Frr.needs()).is_none() {
-            Make::Frr
-        } else {
-            Make::Ours
+    /// When it does not start.
+    pub fn start(self, namespace: &Namespace, families: &[Family], dir: &Path) -> Result<Router> {
+        let processes = match self {
+            Self::Frr => start_frr(namespace, families, dir)?,
+            Self::Ours => start_ours(namespace, families, dir)?,
         };
-        let processes = match make {
-            Make::Frr => start_frr(namespace, families, dir)?,
-            Make::Ours => start_ours(namespace, families, dir)?,
-        };
-        Ok(Self {
-            make,
+        Ok(Router {
+            make: self,
             dir: dir.to_path_buf(),
             processes,
         })
     }
+}
 
+impl Router {
     /// The name of the daemon.
     pub fn word(&self) -> &'static str {
         match self.make {

@@ -10,7 +10,9 @@ use super::plan::{RACKS, Site, WorkloadNumber};
 use crate::Result;
 use crate::netns::Namespace;
 use bgp_core::family::Family;
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// The hardware address of every node's side of a workload's link.
@@ -21,6 +23,11 @@ const GATEWAY_V4: &str = "169.254.1.1";
 const GATEWAY_V6: &str = "fe80::ecee:eeff:feee:eeee";
 /// The device of a node or reflector in its rack, and of a workload.
 const DEVICE: &str = "eth0";
+
+/// Calico's VXLAN network.
+const VXLAN_ID: u32 = 4096;
+/// The port of VXLAN (RFC 7348).
+const VXLAN_PORT: u16 = 4789;
 
 /// The racks and the router between them.
 pub struct Fabric {
@@ -144,6 +151,64 @@ pub fn forward(namespace: &Namespace) -> Result<()> {
     namespace.sysctl("net/ipv4/conf/default/rp_filter", "0")
 }
 
+/// The device of VXLAN pools of a family, as Calico names it.
+pub fn vxlan_device(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4Unicast => "vxlan.calico",
+        Family::Ipv6Unicast => "vxlan-v6.calico",
+    }
+}
+
+/// Makes the VXLAN devices of the node at `site`, which learn nothing by themselves. Their hardware
+/// addresses follow the rule by which our speaker knows those of all other nodes.
+///
+/// # Errors
+/// When the kernel has no VXLAN, or refuses.
+pub fn add_vxlan(node: &Namespace, site: Site) -> Result<()> {
+    let mut lines = String::new();
+    for family in Family::ALL {
+        let (device, local) = (vxlan_device(family), site.address(family));
+        let mac = vxlan_mac(local)
+            .map(|octet| format!("{octet:02x}"))
+            .join(":");
+        let _ = writeln!(
+            lines,
+            "link add {device} address {mac} type vxlan id {VXLAN_ID} dstport {VXLAN_PORT} \
+             local {local} nolearning\n\
+             link set {device} up"
+        );
+    }
+    node.ip(&lines)
+}
+
+/// `02:00` and an IPv4 address, or `06` and the first octets of SHA-256 of an IPv6 address.
+fn vxlan_mac(address: IpAddr) -> [u8; 6] {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [0x02, 0x00, a, b, c, d]
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, ..] = Sha256::digest(address.octets()).0;
+            [0x06, a, b, c, d, e]
+        }
+    }
+}
+
+/// The address by which the VXLAN device of the node at `host` is reached: its own in IPv4, the
+/// link-local one that the kernel makes of the hardware address (RFC 4291, appendix A) in IPv6.
+pub(super) fn vxlan_address(host: IpAddr) -> IpAddr {
+    match host {
+        IpAddr::V4(_) => host,
+        IpAddr::V6(_) => {
+            let [a, b, c, d, e, f] = vxlan_mac(host).map(u16::from);
+            let pair = |high, low| high << 8 | low;
+            let last = [pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)];
+            Ipv6Addr::new(0xfe80, 0, 0, 0, last[0], last[1], last[2], last[3]).into()
+        }
+    }
+}
+
 /// The links of a workload to two nodes may exist at once while it moves; each has its own device
 /// in the workload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -223,4 +288,20 @@ fn nodad(family: Family) -> &'static str {
 /// A name by which `ip` finds a namespace that has none.
 fn path(namespace: &Namespace) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), namespace.descriptor())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vxlan_addresses_follow_the_rule() {
+        let four = IpAddr::from([10, 99, 1, 11]);
+        assert_eq!(vxlan_mac(four), [0x02, 0x00, 10, 99, 1, 11]);
+        assert_eq!(vxlan_address(four), four);
+        // sha256sum of sixteen zero octets begins with 374708fff7.
+        let six = IpAddr::from([0; 16]);
+        assert_eq!(vxlan_mac(six), [0x06, 0x37, 0x47, 0x08, 0xff, 0xf7]);
+        assert_eq!(vxlan_address(six).to_string(), "fe80::437:47ff:fe08:fff7");
+    }
 }

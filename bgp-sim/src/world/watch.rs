@@ -5,6 +5,7 @@
 //! broken: in a run without faults, and after quiet, no session goes down.
 
 use super::{Fault, World};
+use crate::network::{Circuit, Standing};
 use bgp_core::rib::PeerSummary;
 use bgp_core::session::{DownReason, Note};
 use bgp_core::speaker::{Event, Wait};
@@ -171,14 +172,19 @@ impl World {
         if let Some(stale) = self.stale_session() {
             return Some(stale);
         }
-        let blocked = |(_, circuit): (_, &crate::network::Circuit)| {
-            circuit.flows.iter().any(|flow| flow.blocked)
-        };
         if self.now < self.last_news + SETTLED {
             return Some("there was news a moment ago".to_owned());
         }
-        if self.network.waiting() > 0 || self.network.iter().any(blocked) {
-            return Some("octets are under way".to_owned());
+        // A RST that a cut holds back carries no octets, and yet ends a session.
+        let busy = |(_, circuit): (_, &Circuit)| {
+            [0, 1].into_iter().any(|side: usize| {
+                let flow = &circuit.flows[side];
+                let is_read = circuit.plugs[1 - side].standing == Standing::Open;
+                flow.blocked || (is_read && flow.is_reset() && flow.is_carrying())
+            })
+        };
+        if self.network.waiting() > 0 || self.network.iter().any(busy) {
+            return Some("something is under way".to_owned());
         }
         None
     }

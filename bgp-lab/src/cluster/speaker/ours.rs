@@ -218,13 +218,14 @@ fn write_peer(peer: &Peer, family: Family, text: &mut String) -> std::fmt::Resul
     }
 }
 
-/// IPIP carries IPv4 alone, and the VXLAN device is one of IPv4: IPv6 goes plainly.
+/// IPIP carries IPv4 alone: IPv6 goes plainly.
 fn encapsulation(encapsulation: Encapsulation, family: Family) -> &'static str {
-    match (family, encapsulation) {
-        (Family::Ipv6Unicast, _) | (_, Encapsulation::None) => "none",
-        (Family::Ipv4Unicast, Encapsulation::Ipip) => "ipip",
-        (Family::Ipv4Unicast, Encapsulation::CrossSubnet) => "ipip-cross-subnet",
-        (Family::Ipv4Unicast, Encapsulation::Vxlan) => "vxlan",
+    match (encapsulation, family) {
+        (Encapsulation::None, _)
+        | (Encapsulation::Ipip | Encapsulation::CrossSubnet, Family::Ipv6Unicast) => "none",
+        (Encapsulation::Ipip, Family::Ipv4Unicast) => "ipip",
+        (Encapsulation::CrossSubnet, Family::Ipv4Unicast) => "ipip-cross-subnet",
+        (Encapsulation::Vxlan, _) => "vxlan",
     }
 }
 
