@@ -28,7 +28,7 @@ fn configuration() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     format!(
-        "[node]\nname = \"n\"\nas = 64512\naddress = \"127.0.0.1/8\"\nlisten = [\"{address}\"]\n\
+        "[node]\nname = \"n\"\nas = 64512\naddress = \"192.0.2.1/24\"\nlisten = [\"{address}\"]\n\
          [[pool]]\nprefix = \"10.244.0.0/16\"\n"
     )
 }
