@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::identity::tunnel_mac;
 use crate::settings::{Encapsulation, NodeSettings, OtherRoutes, Pool};
 use bgp_core::prefix::IpNet;
-use bgp_core::rib::BestRoute;
+use bgp_core::rib::{BestRoute, RouteOrigin};
 use bgp_fib::kernel::LinkName;
 use bgp_fib::wanted::{TunnelEnd, Wanted, WantedHop};
 use std::collections::BTreeSet;
@@ -28,8 +28,13 @@ enum Way<'a> {
     Through(&'a Pool),
 }
 
-/// The kernel route for `best`, which is not our own.
-pub(super) fn shape(settings: &NodeSettings, prefix: &IpNet, best: &BestRoute) -> Shape {
+/// The kernel route for `best`, which is not our own, beside `rivals`.
+pub(super) fn shape(
+    settings: &NodeSettings,
+    prefix: &IpNet,
+    best: &BestRoute,
+    rivals: &[RouteOrigin],
+) -> Shape {
     let way = match settings.pool_of(prefix) {
         Some(pool) if !pool.install => return Shape::default(),
         Some(pool) => Way::Through(pool),
@@ -42,7 +47,11 @@ pub(super) fn shape(settings: &NodeSettings, prefix: &IpNet, best: &BestRoute) -
     let mut shape = Shape::default();
     let mut hops = BTreeSet::new();
     let mut ends = BTreeSet::new();
-    for address in &best.next_hops {
+    let owner = owner(settings, prefix, best, rivals);
+    let next_hops = owner
+        .as_ref()
+        .map_or(&*best.next_hops, std::slice::from_ref);
+    for address in next_hops {
         match hop(settings, prefix, way, *address) {
             Ok((hop, end)) => {
                 hops.insert(hop);
@@ -57,6 +66,24 @@ pub(super) fn shape(settings: &NodeSettings, prefix: &IpNet, best: &BestRoute) -
         shape.ends = ends.into_iter().collect();
     }
     shape
+}
+
+/// Where packets to a block go that several nodes announce: to the one with the lowest router id,
+/// so that all nodes that hear the same go to the same. The decision process alone would send each
+/// to the nearest. `None` where there is no such doubt.
+fn owner(
+    settings: &NodeSettings,
+    prefix: &IpNet,
+    best: &BestRoute,
+    rivals: &[RouteOrigin],
+) -> Option<IpAddr> {
+    let pool = settings.pool_of(prefix)?;
+    let is_block = prefix.prefix_len() == pool.block_size && !best.origin.external;
+    let rivals = rivals.iter().filter(|rival| is_block && !rival.external);
+    let first = rivals.min_by_key(|rival| (rival.router_id, rival.next_hop))?;
+    let all = [&best.origin, first].into_iter();
+    all.min_by_key(|one| (one.router_id, one.next_hop))
+        .map(|one| one.next_hop)
 }
 
 impl NodeSettings {
