@@ -70,7 +70,9 @@ impl Node {
         if self.blocks.contains(&prefix) {
             return self.conflict(prefix, Some(prefix), &heard);
         }
-        let internal: Vec<_> = heard.into_iter().filter(|o| !o.external).collect();
+        let mut internal: Vec<_> = heard.into_iter().filter(|o| !o.external).collect();
+        // As in the kernel: the lowest router id is used, whichever is nearest.
+        internal.sort_by_key(|origin| (origin.router_id, origin.next_hop));
         let pool = self.settings.pool_of(&prefix)?;
         if let Some(block) = self.shared_block(prefix, pool.prefix) {
             return self.conflict(prefix, Some(block), &internal);

@@ -550,7 +550,7 @@ impl Node {
             };
             return (ordered, None);
         };
-        let shape = shape::shape(&self.settings, &prefix, best);
+        let shape = shape::shape(&self.settings, &prefix, best, &seat.rivals);
         let ordered = Ordered {
             announced,
             route: shape.route,

@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::identity::{tunnel_address, tunnel_mac};
 use crate::settings::{Encapsulation, NodeSettings, OtherRoutes, Pool};
 use bgp_core::prefix::IpNet;
-use bgp_core::rib::BestRoute;
+use bgp_core::rib::{BestRoute, RouteOrigin};
 use bgp_fib::kernel::LinkName;
 use bgp_fib::wanted::{TunnelEnd, Wanted, WantedHop};
 use std::collections::BTreeSet;
@@ -28,8 +28,13 @@ enum Way<'a> {
     Through(&'a Pool),
 }
 
-/// The kernel route for `best`, which is not our own.
-pub(super) fn shape(settings: &NodeSettings, prefix: &IpNet, best: &BestRoute) -> Shape {
+/// The kernel route for `best`, which is not our own, beside `rivals`.
+pub(super) fn shape(
+    settings: &NodeSettings,
+    prefix: &IpNet,
+    best: &BestRoute,
+    rivals: &[RouteOrigin],
+) -> Shape {
     let way = match settings.pool_of(prefix) {
         Some(pool) if !pool.install => return Shape::default(),
         Some(pool) => Way::Through(pool),
@@ -42,7 +47,7 @@ pub(super) fn shape(settings: &NodeSettings, prefix: &IpNet, best: &BestRoute) -
     let mut shape = Shape::default();
     let mut hops = BTreeSet::new();
     let mut ends = BTreeSet::new();
-    for address in next_hops(way, best) {
+    for address in next_hops(prefix, way, best, rivals) {
         match hop(settings, prefix, way, address) {
             Ok((hop, end)) => {
                 hops.insert(hop);
@@ -73,14 +78,28 @@ impl NodeSettings {
 /// The next hops that may be used together. A prefix of a pool belongs to one node: where two
 /// announce it, equal as they are, half of the packets would go to the wrong one. Routers outside
 /// the AS may well lead to the same node.
-fn next_hops(way: Way<'_>, best: &BestRoute) -> impl Iterator<Item = IpAddr> {
-    let only = match way {
-        Way::Through(_) if !best.origin.external => Some(best.origin.next_hop),
-        Way::Through(_) | Way::Plain => None,
-    };
-    let all = best.next_hops.iter().copied();
-    let fits = move |address: &IpAddr| only.is_none_or(|only| only == *address);
-    all.filter(fits)
+fn next_hops(
+    prefix: &IpNet,
+    way: Way<'_>,
+    best: &BestRoute,
+    rivals: &[RouteOrigin],
+) -> Vec<IpAddr> {
+    match way {
+        Way::Through(pool) if !best.origin.external => vec![owner(pool, prefix, best, rivals)],
+        Way::Through(_) | Way::Plain => best.next_hops.to_vec(),
+    }
+}
+
+/// The node that has `prefix`. Of several that announce a block, it is the one with the lowest
+/// router id, so that all nodes that hear the same follow the same: the decision process alone
+/// would send each to the nearest.
+fn owner(pool: &Pool, prefix: &IpNet, best: &BestRoute, rivals: &[RouteOrigin]) -> IpAddr {
+    let is_block = prefix.prefix_len() == pool.block_size;
+    let rivals = rivals.iter().filter(|rival| is_block && !rival.external);
+    let first = rivals
+        .chain([&best.origin])
+        .min_by_key(|one| (one.router_id, one.next_hop));
+    first.map_or(best.origin.next_hop, |one| one.next_hop)
 }
 
 fn hop(

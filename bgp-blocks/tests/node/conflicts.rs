@@ -89,6 +89,20 @@ fn who_looks_on_says_it_too() {
     assert_eq!(world.notices.len(), 1);
 }
 
+/// The engine prefers the nearer owner, which is another one in every rack.
+#[test]
+fn all_follow_the_lowest_router_id() {
+    let rival = |address| [origin(address, "10.0.0.1")];
+    for (best, other) in [("10.0.1.12", "10.0.2.13"), ("10.0.2.13", "10.0.1.12")] {
+        let mut world = World::new(owning(&[]));
+        let change = change("10.1.3.64/26", Some(reflected(best)), &rival(other));
+        world.tell(&change);
+        let route = world.route("10.1.3.64/26").unwrap();
+        assert_eq!(route, "via 10.0.1.12 dev tunl0 onlink");
+        assert!(world.notices[0].contains("is announced by node-12"));
+    }
+}
+
 #[test]
 fn two_routers_above_the_rack_may_say_the_same() {
     let mut world = World::new(owning(&[]));

@@ -6,7 +6,8 @@
 //! their tables. That is judged from [`Heard`]:
 //!
 //! - Somebody is up (unless nobody is configured at all).
-//! - Nobody owes an End-of-RIB. Peers that are restarting themselves owe none.
+//! - Nobody owes an End-of-RIB, or there has been no news for [`OWED`]. Peers that are restarting
+//!   themselves owe none.
 //! - Those that say no End-of-RIB have been quiet for [`QUIET`].
 //! - Nobody who is configured is absent; or there has been no news for [`ABSENCE`]: one dead peer
 //!   cannot stretch it.
@@ -34,6 +35,9 @@ use std::time::Duration;
 pub(super) const QUIET: Duration = Duration::from_secs(2);
 /// How long after the last news an absent peer is waited for.
 pub(super) const ABSENCE: Duration = Duration::from_secs(3);
+/// How long after the last news an End-of-RIB that a peer owes is waited for. Whoever tells a long
+/// table makes no news meanwhile, so this is far longer than that takes.
+pub(super) const OWED: Duration = Duration::from_secs(60);
 /// Pause before it is looked again whether they have come.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -48,10 +52,13 @@ pub(super) enum Verdict {
 
 /// Judges by the rules above.
 pub(super) fn verdict(heard: &Heard, now: Instant) -> Verdict {
-    if heard.established == 0 && heard.absent > 0 || heard.owing > 0 {
+    if heard.established == 0 && heard.absent > 0 {
         return Verdict::Wait(None);
     }
     let mut from = heard.last_news;
+    if heard.owing > 0 {
+        from = from.max(heard.last_news + OWED);
+    }
     if heard.unmarked > 0 {
         from = from.max(heard.last_news + QUIET);
     }
@@ -276,7 +283,12 @@ mod tests {
     #[test]
     fn complete_when_all_have_said_so() {
         assert_eq!(verdict(&heard(2, 0, 0, 0), START), Verdict::Complete);
-        assert_eq!(verdict(&heard(2, 1, 0, 0), START), Verdict::Wait(None));
+        let owed = START + OWED;
+        assert_eq!(
+            verdict(&heard(2, 1, 0, 0), START),
+            Verdict::Wait(Some(owed))
+        );
+        assert_eq!(verdict(&heard(2, 1, 0, 0), owed), Verdict::Complete);
     }
 
     #[test]

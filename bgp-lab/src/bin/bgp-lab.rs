@@ -251,22 +251,22 @@ fn up_and_down(up: &Up, cleaner: &Cleaner) -> Result<ExitCode> {
     if up.chaos {
         let (table, kept) = chaos::run(&mut cluster, &up.only, up.patience, &mut say)?;
         println!("\n{table}");
-        return Ok(if good && kept {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+        return Ok(code(good && kept));
     }
     if up.once {
-        return Ok(if good {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+        return Ok(code(good));
     }
     explain(&cluster);
     loop {
         std::thread::park();
+    }
+}
+
+fn code(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -40,6 +40,13 @@ impl Scene<'_> {
         })?;
         Ok(())
     }
+
+    /// What the victim's speaker has said about `prefix` after its first `before` lines.
+    fn said_since(&mut self, prefix: &IpNet, before: usize) -> Result<Vec<String>> {
+        let speaker = &self.cluster.node(VICTIM)?.speaker;
+        let words = speaker.words_about(&prefix.to_string());
+        Ok(words.into_iter().skip(before).collect())
+    }
 }
 
 pub(super) fn deleted(scene: &mut Scene<'_>) -> Result<Finding> {
@@ -76,16 +83,13 @@ pub(super) fn foreign_static(scene: &mut Scene<'_>) -> Result<Finding> {
     let prefix: IpNet = NodeNumber(200).block(Family::Ipv4Unicast, 0);
     let gateway = Site::reflector(VICTIM.site().rack).address(Family::Ipv4Unicast);
     let mark = scene.mark()?;
+    let before = scene.said_since(&prefix, 0)?.len();
     let namespace = scene.cluster.node(VICTIM)?.namespace.clone();
     namespace.ip(&format!("route add {prefix} via {gateway} proto static"))?;
     thread::sleep(WATCH);
     let nobody_else = scene.cluster.everywhere(&prefix, VICTIM, false)?;
     let kept = scene.cluster.way(VICTIM, &prefix)?.is_some();
-    let said = scene
-        .cluster
-        .node(VICTIM)?
-        .speaker
-        .words_about(&prefix.to_string());
+    let said = scene.said_since(&prefix, before)?;
     // The speaker may have taken it away, which is told below.
     let _ = namespace.ip(&format!("route del {prefix} proto static"));
     scene.timed(Instant::now(), LIMIT, |cluster| {
@@ -109,6 +113,7 @@ pub(super) fn foreign_key(scene: &mut Scene<'_>) -> Result<Finding> {
     let gateway = Site::reflector(VICTIM.site().rack).address(Family::Ipv4Unicast);
     let metric = ours.metric;
     let mark = scene.mark()?;
+    let before = scene.said_since(&block, 0)?.len();
     let namespace = scene.cluster.node(VICTIM)?.namespace.clone();
     namespace.ip(&format!(
         "route replace {block} via {gateway} proto static metric {metric}"
@@ -116,11 +121,7 @@ pub(super) fn foreign_key(scene: &mut Scene<'_>) -> Result<Finding> {
     thread::sleep(WATCH);
     let way = scene.cluster.way(VICTIM, &block)?;
     let kept = way == Some(Way::Plain(format!("{gateway} eth0")));
-    let said = scene
-        .cluster
-        .node(VICTIM)?
-        .speaker
-        .words_about(&block.to_string());
+    let said = scene.said_since(&block, before)?;
     let routes = scene.cluster.node(VICTIM)?.routes(Family::Ipv4Unicast)?;
     let foreign = routes.iter().find(|route| {
         route.prefix == block && route.gateway == Some(gateway) && route.metric == metric

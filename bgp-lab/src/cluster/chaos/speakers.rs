@@ -164,7 +164,7 @@ pub(super) fn broken_reload(scene: &mut Scene<'_>) -> Result<Finding> {
     let has_line = said.contains("line ") || said.contains(".toml:") || said.contains(".conf:");
     Ok(Finding::since(scene, &mark)?
         .without_loss()
-        .measured(said.lines().next_back().unwrap_or_default().to_owned())
+        .measured(said.lines().next().unwrap_or_default().to_owned())
         .demand(fault.is_none(), || fault.unwrap_or_default())
         .demand(has_line, || format!("it did not say where: {said}"))
         .demand(missing.is_empty(), || missing.join("; ")))
