@@ -13,12 +13,17 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A mark that is younger is fresh enough.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// The file.
 #[derive(Debug)]
 pub(super) struct RestartMark {
     path: PathBuf,
+    /// When it was last written.
+    written: Option<Instant>,
     /// A failure has been told; the next ones are the same.
     told: bool,
 }
@@ -28,6 +33,7 @@ impl RestartMark {
     pub(super) fn beside(socket: &Path) -> Self {
         Self {
             path: socket.with_extension("restart"),
+            written: None,
             told: false,
         }
     }
@@ -45,6 +51,10 @@ impl RestartMark {
 
     /// Peers would keep our routes if we were gone now.
     pub(super) fn set(&mut self) {
+        if self.written.is_some_and(|at| at.elapsed() < REFRESH) {
+            return;
+        }
+        self.written = Some(Instant::now());
         let write = || {
             // The folder may be one that everybody can write to: never through a link.
             let mut file = File::options()
@@ -67,6 +77,7 @@ impl RestartMark {
 
     /// Peers keep nothing of ours.
     pub(super) fn clear(&mut self) {
+        self.written = None;
         // What is not there need not be removed, and what cannot be removed grows old.
         let _ = fs::remove_file(&self.path);
     }

@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// How often the restart mark is brought up to date.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether peers would keep our routes: a daemon that dies right after its first
+/// session must have left its mark.
+const MARK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a drained node waits for the kernel to let go of its routes.
 const LAST_ROUTES: Duration = Duration::from_secs(5);
 /// How often it looks.
