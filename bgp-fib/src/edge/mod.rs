@@ -7,8 +7,8 @@
 //!                                       orders: Handle, Asker
 //! ```
 //!
-//! [`spawn`] starts it in the caller's runtime; there are no hidden threads. Dropping the
-//! [`Handle`] ends it at once. **Routes stay in the kernel whatever happens to the task**; who
+//! [`spawn`] starts it in the caller's runtime, and beside it one thread that waits for the kernel
+//! in its stead (`courier.rs`). Dropping the [`Handle`] ends both at once. **Routes stay in the kernel whatever happens to the task**; who
 //! wants them gone removes them and waits until nothing is pending.
 //!
 //! # Three sockets
@@ -26,9 +26,10 @@
 //! before anything is put.
 //!
 //! A send returns when the kernel has done what it says, and the kernel does one change of a
-//! namespace's network at a time. While somebody else holds that lock (a device being removed: up
-//! to a second), this task and its thread wait. Those who cannot have that give it a runtime with a
-//! thread of its own.
+//! namespace's network at a time; while somebody else holds that lock (a device being removed: up
+//! to a second), a send waits. So sends are made on a thread of their own, and the task prepares
+//! the next requests meanwhile. A turn ends when all that it sent is answered: notices are told
+//! when nothing is under way.
 //!
 //! # Echoes
 //!
@@ -46,6 +47,7 @@
 //! thing rather than a queue. Lost notifications (ENOBUFS) are told to the `Fib`, which reads
 //! everything again.
 
+mod courier;
 mod handle;
 mod monitor;
 mod stats;

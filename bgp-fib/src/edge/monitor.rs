@@ -53,31 +53,57 @@ impl Monitor {
     /// nothing left.
     pub(super) fn read(&mut self, stats: &mut Stats, mut tell: impl FnMut(Heard)) -> bool {
         for _ in 0..MAX_READS_PER_TURN {
-            let inbox = &mut self.inbox;
-            let received = self
-                .socket
-                .try_io(Interest::READABLE, |socket| socket.receive(inbox));
-            match received {
-                Ok(()) => {
-                    for datagram in self.inbox.datagrams() {
-                        self.held.take(datagram, stats);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.held.tell(&mut tell);
-                    return true;
-                }
-                // ENOBUFS; and whatever else it may be, what we know may be wrong now.
-                Err(error) => {
-                    tracing::debug!(%error, "notifications of the kernel were lost");
-                    self.held.lose(stats);
-                }
+            if !self.receive(stats) && !self.receive_last(stats) {
+                self.held.tell(&mut tell);
+                return true;
             }
             if self.held.heard.len() >= MAX_HELD {
                 self.held.tell(&mut tell);
             }
         }
         false
+    }
+
+    /// Reads what is there, within the turn's bound, and holds it until [`Monitor::read`].
+    pub(super) fn take_in(&mut self, stats: &mut Stats) {
+        for _ in 0..MAX_READS_PER_TURN {
+            if self.held.heard.len() >= MAX_HELD || !self.receive(stats) {
+                return;
+            }
+        }
+    }
+
+    /// Reads some notifications; whether there were any.
+    fn receive(&mut self, stats: &mut Stats) -> bool {
+        let received = self.socket.get_ref().receive(&mut self.inbox);
+        self.received(received, stats)
+    }
+
+    /// The same, and if there are none, the runtime watches for the next.
+    fn receive_last(&mut self, stats: &mut Stats) -> bool {
+        let inbox = &mut self.inbox;
+        let received = self
+            .socket
+            .try_io(Interest::READABLE, |socket| socket.receive(inbox));
+        self.received(received, stats)
+    }
+
+    fn received(&mut self, received: io::Result<()>, stats: &mut Stats) -> bool {
+        match received {
+            Ok(()) => {
+                for datagram in self.inbox.datagrams() {
+                    self.held.take(datagram, stats);
+                }
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            // ENOBUFS; and whatever else it may be, what we know may be wrong now.
+            Err(error) => {
+                tracing::debug!(%error, "notifications of the kernel were lost");
+                self.held.lose(stats);
+                true
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The edge's task: turns of bounded work, one after the other.
 
+use super::courier::Courier;
 use super::handle::Question;
 use super::monitor::{Heard, Monitor};
 use super::{Sockets, Stats};
-use crate::kernel::{Answer, Request, Ticket};
-use crate::netlink::{Commands, Dumper, MAX_BATCH};
+use crate::netlink::{Dumper, MAX_BATCH};
 use crate::{Fib, FibEvent};
 use bgp_core::time::{Duration, Instant};
 use std::io;
@@ -14,11 +14,12 @@ use tokio::sync::{mpsc, watch};
 /// At most this many orders are carried out in one turn; the others wait in their queue.
 const MAX_ORDERS_PER_TURN: usize = 8;
 
-/// At most this many batches are sent in one turn; the rest in the next.
-const MAX_BATCHES_PER_TURN: usize = 16;
+/// At most this many batches are sent in one turn; the rest in the next. Notices are told between
+/// turns.
+const MAX_BATCHES_PER_TURN: usize = 32;
 
 /// No further batch is sent in a turn that has sent for so long: others hold the kernel's lock.
-const MAX_SENDING_PER_TURN: Duration = Duration::from_millis(5);
+const MAX_SENDING_PER_TURN: Duration = Duration::from_millis(10);
 
 /// At most this many pieces of a dump, 32 KiB each, are read in one turn; the rest in the next.
 const MAX_PIECES_PER_TURN: usize = 16;
@@ -39,10 +40,8 @@ pub(super) struct Edge {
     channels: Channels,
     stats: Stats,
     monitor: Monitor,
-    commands: Commands,
+    courier: Courier,
     dumper: Dumper,
-    requests: Vec<(Ticket, Request)>,
-    answers: Vec<Answer>,
     /// An event that found the channel full.
     held: Option<FibEvent>,
     /// Whether the last turn left something to do.
@@ -67,10 +66,8 @@ impl Edge {
             channels,
             stats: Stats::default(),
             monitor: Monitor::new(monitor, commands.port())?,
-            commands,
+            courier: Courier::start(commands)?,
             dumper,
-            requests: Vec::new(),
-            answers: Vec::new(),
             held: None,
             busy: false,
         })
@@ -80,7 +77,7 @@ impl Edge {
     pub(super) async fn run(mut self) {
         loop {
             let began = std::time::Instant::now();
-            self.turn();
+            self.turn().await;
             self.stats.turns += 1;
             self.stats.longest_turn = self.stats.longest_turn.max(began.elapsed());
             self.channels.stats.send_replace(self.stats);
@@ -92,7 +89,7 @@ impl Edge {
         }
     }
 
-    fn turn(&mut self) {
+    async fn turn(&mut self) {
         self.busy = false;
         let now = (self.clock)();
         self.take_orders(now);
@@ -101,7 +98,7 @@ impl Edge {
             self.fib.handle_timeout(now);
         }
         self.dump();
-        self.command();
+        self.command().await;
         self.tell();
     }
 
@@ -151,27 +148,58 @@ impl Edge {
         self.busy |= !drained;
     }
 
-    fn command(&mut self) {
+    /// Has requests carried out, and waits until all that were sent are answered: so notices are
+    /// told when nothing is under way, and their order among our own changes is known. Orders are
+    /// carried out meanwhile.
+    async fn command(&mut self) {
         let began = (self.clock)();
-        for _ in 0..MAX_BATCHES_PER_TURN {
+        let mut sent = 0;
+        loop {
             let now = (self.clock)();
-            if now.since(began) > MAX_SENDING_PER_TURN {
-                break;
+            let may_send = sent < MAX_BATCHES_PER_TURN && now.since(began) <= MAX_SENDING_PER_TURN;
+            let is_sent = may_send && self.send(now);
+            sent += usize::from(is_sent);
+            if is_sent {
+                continue;
             }
-            self.requests.clear();
-            self.fib.poll_batch(now, MAX_BATCH, &mut self.requests);
-            if self.requests.is_empty() {
+            // Reading does not wait for the kernel, and need not be done afterwards.
+            self.monitor.take_in(&mut self.stats);
+            let back = tokio::select! {
+                biased;
+                back = self.courier.back() => back,
+                Some(order) = self.channels.orders.recv() => {
+                    order(&mut self.fib, (self.clock)());
+                    continue;
+                }
+            };
+            let Some(load) = back else {
+                // What is left waits for the next turn.
+                self.busy |= !may_send;
                 return;
-            }
-            self.stats.requests += u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
-            self.answers.clear();
-            if !self.commands.carry_out(&self.requests, &mut self.answers) {
+            };
+            let now = (self.clock)();
+            if load.lost {
                 self.stats.answers_lost += 1;
                 self.fib.handle_overrun(now);
             }
-            self.fib.handle_answers((self.clock)(), &self.answers);
+            self.fib.handle_answers(now, &load.answers);
+            self.courier.unpacked(load);
         }
-        self.busy = true;
+    }
+
+    /// Sends one batch; whether there was room for it, and something in it.
+    fn send(&mut self, now: Instant) -> bool {
+        let Some(mut load) = self.courier.load() else {
+            return false;
+        };
+        self.fib.poll_batch(now, MAX_BATCH, &mut load.requests);
+        if load.requests.is_empty() {
+            self.courier.unpacked(load);
+            return false;
+        }
+        self.stats.requests += u64::try_from(load.requests.len()).unwrap_or(u64::MAX);
+        self.courier.send(load);
+        true
     }
 
     fn dump(&mut self) {
