@@ -194,13 +194,10 @@ impl Situation<'_> {
         }
         let reflected = from.is_some_and(PeerRole::is_internal) && to.is_internal();
         let ourselves = to == PeerRole::External || (own.settings.next_hop_self && !reflected);
-        let next_hop = match own.address {
-            IpAddr::V4(address) if ourselves => NextHop::V4(address),
-            IpAddr::V6(global) if ourselves => NextHop::V6 {
-                global,
-                link_local: None,
-            },
-            IpAddr::V4(_) | IpAddr::V6(_) => best.words.next_hop,
+        let next_hop = if ourselves {
+            NextHop::from(own.address)
+        } else {
+            best.words.next_hop
         };
         // All speakers here negotiate IPv4 through IPv6 next hops (RFC 8950); there is no such
         // thing the other way round.

@@ -222,11 +222,7 @@ fn next_hop(
     reflected: bool,
 ) -> Result<NextHop, Refusal> {
     let next_hop = match profile.next_hop {
-        NextHopRule::Ourselves(IpAddr::V4(address)) if !reflected => NextHop::V4(address),
-        NextHopRule::Ourselves(IpAddr::V6(global)) if !reflected => NextHop::V6 {
-            global,
-            link_local: None,
-        },
+        NextHopRule::Ourselves(address) if !reflected => NextHop::from(address),
         NextHopRule::Ourselves(_) | NextHopRule::Keep => route.attributes.next_hop,
     };
     match (profile.family, next_hop) {

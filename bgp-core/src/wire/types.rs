@@ -217,6 +217,19 @@ impl NextHop {
     }
 }
 
+impl From<IpAddr> for NextHop {
+    /// The next hop that is this address and nothing else.
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(global) => Self::V6 {
+                global,
+                link_local: None,
+            },
+        }
+    }
+}
+
 impl std::fmt::Debug for NextHop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
