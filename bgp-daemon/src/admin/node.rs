@@ -75,6 +75,19 @@ pub struct Found<T, C> {
     pub next: Option<C>,
 }
 
+impl<T, C> Found<T, C> {
+    /// The first `limit` of `items`, each given with its place in the list.
+    pub fn first(items: impl IntoIterator<Item = (C, T)>, limit: usize) -> Self {
+        let mut rest = items.into_iter();
+        let (places, items): (Vec<C>, Vec<T>) = rest.by_ref().take(limit).unzip();
+        let last = places.into_iter().next_back();
+        Self {
+            items,
+            next: last.filter(|_| rest.next().is_some()),
+        }
+    }
+}
+
 /// The way to the conductor of a node.
 #[derive(Clone, Debug)]
 pub struct NodeControl {

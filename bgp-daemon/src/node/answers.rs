@@ -8,16 +8,9 @@ use crate::admin::node_view::{
 use bgp_core::family::FamilySet;
 use bgp_core::prefix::IpNet;
 use bgp_core::time::Instant;
-use bgp_core::types::Asn;
 use bgp_fib::wanted::Place;
 use bgp_fib::{Cause, Fib, MAX_PAGE, Resolution, RouteStatus};
 use std::net::IpAddr;
-
-/// What the answers say that does not change.
-#[derive(Clone, Debug)]
-pub(super) struct NodeFacts {
-    pub(super) asn: Asn,
-}
 
 impl Conductor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), Lost> {
@@ -49,7 +42,7 @@ impl Conductor {
         Ok(NodeSummary {
             name: settings.name.clone(),
             addresses: settings.addresses.iter().map(IpNet::to_string).collect(),
-            asn: self.facts.asn.0,
+            asn: self.asn.0,
             router_id: settings.router_id.0,
             blocks: self
                 .node
@@ -93,13 +86,10 @@ impl Conductor {
         let limit = part.limit;
         let clock_now = self.clock.now();
         let ask = move |fib: &mut Fib, _: Instant| page(fib, &part, limit);
-        let mut found = self.kernel.ask(ask).await?;
-        let next = next_of(&mut found, limit);
-        let items = found.iter().map(|status| route_line(status, clock_now));
-        Ok(Found {
-            items: items.collect(),
-            next,
-        })
+        let found = self.kernel.ask(ask).await?;
+        let lines = found.iter();
+        let lines = lines.map(|status| (status.place, route_line(status, clock_now)));
+        Ok(Found::first(lines, limit))
     }
 
     async fn conflicts(&self, part: &Part<Place>) -> Result<Found<Conflict, Place>, Lost> {
@@ -141,16 +131,12 @@ impl Conductor {
             (*place, line)
         }));
         all.sort_by_key(|(place, _)| *place);
-        let mut wanted = all.into_iter().filter(|(place, _)| {
+        let wanted = all.into_iter().filter(|(place, _)| {
             part.within
                 .is_none_or(|within| within.contains(&place.prefix))
                 && part.after.is_none_or(|after| *place > after)
         });
-        let items: Vec<(Place, Conflict)> = wanted.by_ref().take(part.limit).collect();
-        let more = wanted.next().is_some();
-        let next = items.last().map(|(place, _)| *place).filter(|_| more);
-        let items = items.into_iter().map(|(_, line)| line).collect();
-        Ok(Found { items, next })
+        Ok(Found::first(wanted, part.limit))
     }
 
     async fn next_hops(&self, part: &Part<IpAddr>) -> Result<Found<NextHopLine, IpAddr>, Lost> {
@@ -165,19 +151,16 @@ impl Conductor {
             let resolved = addresses.into_iter().map(|one| (one, fib.resolution(one)));
             resolved.collect()
         };
-        let mut found = self.kernel.ask(look).await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().map(|(address, _)| *address).filter(|_| more);
-        let items = found.iter().map(|(address, resolution)| NextHopLine {
-            address: *address,
-            reachable: *resolution != Resolution::Unreachable,
-            way: resolution.to_string(),
+        let found = self.kernel.ask(look).await?;
+        let lines = found.into_iter().map(|(address, resolution)| {
+            let line = NextHopLine {
+                address,
+                reachable: resolution != Resolution::Unreachable,
+                way: resolution.to_string(),
+            };
+            (address, line)
         });
-        Ok(Found {
-            items: items.collect(),
-            next,
-        })
+        Ok(Found::first(lines, limit))
     }
 
     /// Has the kernel's tables read; the answer follows when they are.
@@ -244,14 +227,6 @@ fn page(fib: &mut Fib, part: &Part<Place>, limit: usize) -> Vec<RouteStatus> {
             Some(_) | None => return found,
         }
     }
-}
-
-/// Behind which the next part begins, where one more was found than is shown; that one is taken
-/// away.
-fn next_of(found: &mut Vec<RouteStatus>, limit: usize) -> Option<Place> {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    found.last().map(|status| status.place).filter(|_| more)
 }
 
 fn route_line(status: &RouteStatus, now: Instant) -> KernelRoute {

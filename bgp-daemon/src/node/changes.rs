@@ -10,6 +10,7 @@
 //! to reflectors without a moment in which it knows less. If that does not come to pass, they
 //! stay, and every [`REMINDER`] a warning says so.
 
+use super::hearing::is_up;
 use super::{Conductor, Lost};
 use crate::config::Change;
 use crate::run::change_peers;
@@ -169,9 +170,6 @@ impl Conductor {
 
 /// Whether all of `names` are up and nobody owes an End-of-RIB.
 fn are_heard(speaker: &mut Speaker, now: Instant, names: &[String]) -> bool {
-    let is_up = |name: &String| {
-        let peer = speaker.peer(now, name);
-        peer.is_some_and(|peer| peer.negotiated.is_some())
-    };
-    names.iter().all(is_up) && speaker.heard().owing == 0
+    let all_up = names.iter().all(|name| is_up(speaker, now, name));
+    all_up && speaker.heard().owing == 0
 }

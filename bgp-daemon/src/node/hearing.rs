@@ -189,11 +189,8 @@ impl Conductor {
     async fn hear_again(&mut self) -> Result<(), Lost> {
         let names = self.hearing.reflectors.clone();
         let is_up = move |speaker: &mut Speaker, now| -> BTreeSet<String> {
-            let up = |name: &String| {
-                let peer = speaker.peer(now, name);
-                peer.is_some_and(|peer| peer.negotiated.is_some())
-            };
-            names.into_iter().filter(up).collect()
+            let up = names.into_iter();
+            up.filter(|name| is_up(speaker, now, name)).collect()
         };
         self.hearing.up = self.engine.ask(is_up).await?;
         self.hearing.must_ask_again = false;
@@ -256,6 +253,12 @@ impl Conductor {
         tracing::info!("all peers that are up have told their routes: what nobody named goes");
         Ok(None)
     }
+}
+
+/// Whether the session with the peer named so is established.
+pub(super) fn is_up(speaker: &Speaker, now: Instant, name: &str) -> bool {
+    let peer = speaker.peer(now, name);
+    peer.is_some_and(|peer| peer.negotiated.is_some())
 }
 
 /// Whether the engine has no news that have not been sent here, and no work that may make some.

@@ -50,6 +50,7 @@ use crate::admin::node_view;
 use bgp_blocks::Node;
 use bgp_core::family::FamilySet;
 use bgp_core::time::Instant;
+use bgp_core::types::Asn;
 use bgp_fib::FibEvent;
 use bgp_io::{Asker, Clock, Events, Gone, Routes};
 use changes::Leaving;
@@ -76,8 +77,8 @@ pub(super) struct Conductor {
     kernel: bgp_fib::Handle,
     kernel_events: bgp_fib::Events,
     requests: mpsc::Receiver<Request>,
-    /// What the answers to an operator say that does not change.
-    facts: answers::NodeFacts,
+    /// Our AS, for answers to an operator.
+    asn: Asn,
     hearing: Hearing,
     leaving: Option<Leaving>,
     /// Next hops that some route uses.

@@ -5,7 +5,7 @@
 //! ends a batch, so that a blackhole is wanted in the kernel before its block is announced.
 
 use super::{Conductor, Lost};
-use bgp_blocks::Order;
+use bgp_blocks::{NodeSettings, Order};
 use bgp_core::prefix::{IpNet, family_of};
 use bgp_core::speaker::Speaker;
 use bgp_core::time::Instant;
@@ -17,9 +17,24 @@ use std::net::IpAddr;
 const MAX_BATCH: usize = 1_024;
 
 /// An order, sorted by who carries it out.
-enum Task {
+pub(super) enum Task {
     Engine(Said),
     Kernel(Order),
+}
+
+/// Who carries `order` out; nobody, where we have no address to announce it with.
+pub(super) fn sort(settings: &NodeSettings, order: Order) -> Option<Task> {
+    match order {
+        Order::Announce(prefix) => {
+            let own = settings.address(family_of(&prefix))?;
+            Some(Task::Engine(Said::Announce(prefix, own)))
+        }
+        Order::Withdraw(prefix) => Some(Task::Engine(Said::Withdraw(prefix))),
+        Order::Install(..)
+        | Order::Uninstall(_)
+        | Order::PutTunnelEnd(_)
+        | Order::RemoveTunnelEnd { .. } => Some(Task::Kernel(order)),
+    }
 }
 
 /// What the engine is to say.
@@ -33,13 +48,7 @@ impl Said {
     pub(super) fn tell(self, speaker: &mut Speaker, now: Instant) {
         match self {
             Self::Announce(prefix, next_hop) => {
-                let next_hop = match next_hop {
-                    IpAddr::V4(address) => NextHop::V4(address),
-                    IpAddr::V6(global) => NextHop::V6 {
-                        global,
-                        link_local: None,
-                    },
-                };
+                let next_hop = NextHop::from(next_hop);
                 speaker.originate(now, prefix, next_hop, &PathAttributes::default());
             }
             Self::Withdraw(prefix) => speaker.withdraw(now, prefix),
@@ -53,7 +62,10 @@ impl Conductor {
         let mut said = Vec::new();
         let mut kernel = Vec::new();
         while let Some(order) = self.node.poll_order() {
-            match self.sort(order) {
+            if self.flushed && matches!(order, Order::Install(..) | Order::PutTunnelEnd(_)) {
+                continue;
+            }
+            match sort(self.node.settings(), order) {
                 Some(Task::Engine(word)) => {
                     self.tell_kernel(&mut kernel).await?;
                     said.push(word);
@@ -71,21 +83,6 @@ impl Conductor {
         }
         self.tell_engine(&mut said).await?;
         self.tell_kernel(&mut kernel).await
-    }
-
-    fn sort(&self, order: Order) -> Option<Task> {
-        match order {
-            Order::Announce(prefix) => {
-                let own = self.node.settings().address(family_of(&prefix))?;
-                Some(Task::Engine(Said::Announce(prefix, own)))
-            }
-            Order::Withdraw(prefix) => Some(Task::Engine(Said::Withdraw(prefix))),
-            Order::Install(..) | Order::PutTunnelEnd(_) if self.flushed => None,
-            Order::Install(..)
-            | Order::Uninstall(_)
-            | Order::PutTunnelEnd(_)
-            | Order::RemoveTunnelEnd { .. } => Some(Task::Kernel(order)),
-        }
     }
 
     async fn tell_engine(&self, said: &mut Vec<Said>) -> Result<(), Lost> {

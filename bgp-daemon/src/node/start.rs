@@ -6,15 +6,13 @@
 //! 3. The engine is made, is told of our blocks, and starts. So they are the first that peers hear.
 
 use super::Conductor;
-use super::answers::NodeFacts;
 use super::hearing::Hearing;
-use super::orders::{Said, apply};
+use super::orders::{Task, apply, sort};
 use crate::admin::node::NodeControl;
 use crate::config::NodeConfig;
 use bgp_blocks::{Node, Order};
 use bgp_core::config::Config;
 use bgp_core::family::FamilySet;
-use bgp_core::prefix::family_of;
 use bgp_core::speaker::Speaker;
 use bgp_core::time::Instant;
 use bgp_fib::{Fib, FibEvent, Settings, Sockets};
@@ -119,7 +117,7 @@ pub async fn start(parts: Parts) -> Result<Started, String> {
         kernel,
         kernel_events,
         requests,
-        facts: NodeFacts { asn },
+        asn,
         hearing: Hearing::new(reflectors, now + stale_time),
         leaving: None,
         next_hops: BTreeSet::new(),
@@ -146,12 +144,8 @@ fn look_at_kernel(
     seed: u64,
 ) -> Result<(bgp_fib::Handle, bgp_fib::Events), String> {
     let settings = Settings {
-        protocol: node.fib.protocol,
-        metric: node.fib.metric,
-        adopt: node.fib.adopt.clone(),
         table: node.settings.table,
-        next_hop_objects: node.fib.next_hop_objects,
-        resync: node.fib.resync,
+        ..node.fib.clone()
     };
     let mut fib = Fib::new(settings, clock.now(), seed);
     fib.watch_devices(node.settings.workload_devices.clone());
@@ -185,18 +179,10 @@ async fn first_look(events: &mut bgp_fib::Events) -> Vec<FibEvent> {
 fn announce_first(node: &mut Node, speaker: &mut Speaker, now: Instant) -> Vec<Order> {
     let mut kernel = Vec::new();
     while let Some(order) = node.poll_order() {
-        let own = |prefix| node.settings().address(family_of(prefix));
-        match order {
-            Order::Announce(prefix) => {
-                if let Some(next_hop) = own(&prefix) {
-                    Said::Announce(prefix, next_hop).tell(speaker, now);
-                }
-            }
-            Order::Withdraw(prefix) => Said::Withdraw(prefix).tell(speaker, now),
-            Order::Install(..)
-            | Order::Uninstall(_)
-            | Order::PutTunnelEnd(_)
-            | Order::RemoveTunnelEnd { .. } => kernel.push(order),
+        match sort(node.settings(), order) {
+            Some(Task::Engine(word)) => word.tell(speaker, now),
+            Some(Task::Kernel(order)) => kernel.push(order),
+            None => {}
         }
     }
     kernel
